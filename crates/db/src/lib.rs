@@ -1,0 +1,236 @@
+//! One SQL text, two engines: SQLite (the embedded default) and PostgreSQL.
+//!
+//! Contract: every statement in the program runs unchanged on both. The portable subset is `TEXT`, `BIGINT`,
+//! `BOOLEAN`, `BLOB`, `$1` placeholders, `RETURNING`, `ON CONFLICT`, CTEs, window functions and row values; counts and
+//! literals read as numbers are written `CAST(… AS BIGINT)`.
+//!
+//! SQLite has one writer connection, whose transactions begin `IMMEDIATE` (a pool of writers fails most
+//! read-then-write transactions with `SQLITE_BUSY`), and a pool that only reads. WAL with `synchronous=FULL`: a
+//! committed transaction survives power loss. PostgreSQL runs at READ COMMITTED; a transaction that decides on a row
+//! locks it first by an `UPDATE … RETURNING`.
+//!
+//! Reading order: [`Db`], [`Tx`], [`Arg`], [`migrations`].
+
+mod arg;
+pub mod migrations;
+
+pub use arg::Arg;
+pub use sqlx::{AssertSqlSafe, FromRow};
+
+use kernel::Error;
+use sqlx::{
+    SqlSafeStr,
+    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use std::{path::Path, time::Duration};
+
+/// A row that both engines can give: what `#[derive(FromRow)]` makes of a struct of portable fields.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
+
+/// A handle on the database; cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// A file, one writer, many readers.
+    Sqlite {
+        /// Connections that only read.
+        read: SqlitePool,
+        /// The one connection that writes.
+        write: SqlitePool,
+    },
+    /// A server.
+    Postgres(PgPool),
+}
+
+/// A transaction that writes. Dropping it without [`Tx::commit`] undoes everything.
+#[derive(Debug)]
+pub enum Tx {
+    /// On the one writer.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// At READ COMMITTED.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Why a database statement failed; mapped to [`kernel::Error`] with [`from_sqlx`].
+pub fn from_sqlx(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+            tracing::error!(%error, "the database does not answer");
+            Error::Unavailable("the database does not answer; try again".to_owned())
+        }
+        sqlx::Error::Database(e) if e.is_unique_violation() => Error::conflict("such a resource exists already"),
+        // PostgreSQL: shutting down, starting up, crash of a peer, too many connections, out of disk.
+        sqlx::Error::Database(e)
+            if e.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c.starts_with("53")) =>
+        {
+            tracing::error!(%error, "the database cannot serve");
+            Error::Unavailable("the database cannot serve this now; try again".to_owned())
+        }
+        // SQLite: full (13), I/O error (10).
+        sqlx::Error::Database(e) if e.code().is_some_and(|c| c == "13" || c == "10" || c == "778") => {
+            tracing::error!(%error, "the database cannot write: is the disk full?");
+            Error::Unavailable("the server cannot write to its disk; tell its operator".to_owned())
+        }
+        _ => Error::internal(error),
+    }
+}
+
+macro_rules! run {
+    ($pool_or_tx:expr, $sql:expr, $args:expr, $method:ident) => {
+        arg::bind(sqlx::query_as($sql), $args).$method($pool_or_tx).await.map_err(from_sqlx)
+    };
+}
+
+impl Db {
+    /// Opens (and makes, if absent) the SQLite file `path` with `readers` read-only connections.
+    pub async fn sqlite(path: &Path, readers: u32) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("temp_store", "memory")
+            .pragma("wal_autocheckpoint", "4000")
+            .statement_cache_capacity(256);
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.clone())
+            .await
+            .map_err(from_sqlx)?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(readers.max(1))
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.pragma("query_only", "on"))
+            .await
+            .map_err(from_sqlx)?;
+        Ok(Self::Sqlite { read, write })
+    }
+
+    /// Connects to PostgreSQL at `url` with at most `connections` connections.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not answer. The URL may hold a password and is never part of an error.
+    pub async fn postgres(url: &str, connections: u32) -> Result<Self, Error> {
+        let options: PgConnectOptions = url
+            .parse()
+            .map_err(|_| Error::bad_request("database", "the PostgreSQL URL cannot be read; expected postgres://user:password@host:port/database"))?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections.max(2))
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(true)
+            .connect_with(options.application_name("ferroform").statement_cache_capacity(256))
+            .await
+            .map_err(from_sqlx)?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Begins a transaction that may write. On SQLite it waits for its turn.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        match self {
+            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+        }
+        .map_err(from_sqlx)
+    }
+
+    /// All rows of a read outside a transaction.
+    pub async fn all<T: Row>(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<T>, Error> {
+        match self {
+            Self::Sqlite { read, .. } => run!(read, sql, args, fetch_all),
+            Self::Postgres(pool) => run!(pool, sql, args, fetch_all),
+        }
+    }
+
+    /// The first row of a read outside a transaction, if any.
+    pub async fn one<T: Row>(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Option<T>, Error> {
+        match self {
+            Self::Sqlite { read, .. } => run!(read, sql, args, fetch_optional),
+            Self::Postgres(pool) => run!(pool, sql, args, fetch_optional),
+        }
+    }
+
+    /// One statement in a transaction of its own; the number of rows that it changed.
+    pub async fn exec(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, Error> {
+        let mut tx = self.begin().await?;
+        let changed = tx.exec(sql, args).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// Answers when the database does: for health checks.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.one::<(i64,)>("SELECT CAST(1 AS BIGINT)", vec![]).await.map(drop)
+    }
+
+    /// Closes all connections after their current statement.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// All rows, as this transaction sees them.
+    pub async fn all<T: Row>(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<T>, Error> {
+        match self {
+            Self::Sqlite(tx) => run!(&mut **tx, sql, args, fetch_all),
+            Self::Postgres(tx) => run!(&mut **tx, sql, args, fetch_all),
+        }
+    }
+
+    /// The first row, as this transaction sees it, if any.
+    pub async fn one<T: Row>(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Option<T>, Error> {
+        match self {
+            Self::Sqlite(tx) => run!(&mut **tx, sql, args, fetch_optional),
+            Self::Postgres(tx) => run!(&mut **tx, sql, args, fetch_optional),
+        }
+    }
+
+    /// Executes one statement; the number of rows that it changed.
+    pub async fn exec(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, Error> {
+        match self {
+            Self::Sqlite(tx) => arg::bind_query(sqlx::query(sql), args)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+            Self::Postgres(tx) => arg::bind_query(sqlx::query(sql), args)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+        }
+        .map_err(from_sqlx)
+    }
+
+    /// Makes everything that was done durable and visible, at once.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(from_sqlx)
+    }
+}
