@@ -1,0 +1,196 @@
+//! What every handler and background task may use: one cheap handle.
+
+use crate::{auth::Identities, include::Loaders};
+use blob::{
+    keys::{DataKey, RootKey},
+    signed::{Signer, TokenHasher},
+    store::Objects,
+};
+use db::{Db, args};
+use kernel::{Env, Error, Result, Timestamp, ids::OrganizationId};
+use tokio::sync::watch;
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, RwLock},
+};
+
+/// The server's parts, shared by reference.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+impl Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+/// Limits and names that the operator chose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address that clients use, without a trailing slash: `https://host[:port]`.
+    pub url: String,
+    /// Bytes of a configuration archive as uploaded.
+    pub upload_bytes: u64,
+    /// Bytes of a JSON request body, except those that carry a state.
+    pub json_body_bytes: usize,
+    /// Bytes of a state, inline or uploaded.
+    pub state_bytes: usize,
+    /// Seconds that a signed URL of a stored object is good for.
+    pub signed_url_seconds: i64,
+    /// Seconds from a cancel request until a force-cancel is allowed.
+    pub force_cancel_cool_off_seconds: i64,
+    /// The engine of a workspace that names none: `terraform` or `tofu`.
+    pub default_engine: String,
+    /// The version of a workspace that names none; `latest` where no engine was found at boot.
+    pub default_terraform_version: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: "https://localhost:8443".to_owned(),
+            upload_bytes: 100 << 20,
+            json_body_bytes: 4 << 20,
+            state_bytes: 256 << 20,
+            signed_url_seconds: 25 * 3600,
+            force_cancel_cool_off_seconds: 60,
+            default_engine: "terraform".to_owned(),
+            default_terraform_version: "latest".to_owned(),
+        }
+    }
+}
+
+/// See [`App`].
+pub struct Inner {
+    /// Clock and randomness.
+    pub env: Env,
+    /// The database.
+    pub db: Db,
+    /// Stored objects.
+    pub objects: Objects,
+    /// Seals the organizations' data keys.
+    pub root_key: RootKey,
+    /// Makes and checks the secret part of signed URLs.
+    pub signer: Signer,
+    /// Turns a token into what is stored of it.
+    pub hasher: TokenHasher,
+    /// What the operator chose.
+    pub settings: Settings,
+    /// Who calls, remembered for moments.
+    pub identities: Identities,
+    /// How an included resource of each type is read.
+    pub loaders: Loaders,
+    /// Counts changes that may let a run proceed; see [`App::pulse`].
+    pulse: watch::Sender<u64>,
+    data_keys: RwLock<HashMap<OrganizationId, Arc<DataKey>>>,
+    areas: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+/// The parts of an [`App`] that are made before it.
+pub struct Parts {
+    /// See [`Inner::env`].
+    pub env: Env,
+    /// See [`Inner::db`].
+    pub db: Db,
+    /// See [`Inner::objects`].
+    pub objects: Objects,
+    /// See [`Inner::root_key`].
+    pub root_key: RootKey,
+    /// See [`Inner::settings`].
+    pub settings: Settings,
+    /// See [`Inner::loaders`].
+    pub loaders: Loaders,
+    /// Parts that one area keeps for itself, by type.
+    pub areas: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl App {
+    /// Joins the parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { env, db, objects, root_key, settings, loaders, areas } = parts;
+        Self(Arc::new(Inner {
+            signer: Signer::new(root_key.derive("signed-urls")),
+            hasher: TokenHasher::new(root_key.derive("api-tokens")),
+            env,
+            db,
+            objects,
+            root_key,
+            settings,
+            identities: Identities::default(),
+            loaders,
+            pulse: watch::Sender::new(0),
+            data_keys: RwLock::default(),
+            areas: areas.into_iter().map(|part| ((*part).type_id(), part)).collect(),
+        }))
+    }
+
+    /// The part that an area gave at boot.
+    pub fn area<T: 'static>(&self) -> &T {
+        self.areas
+            .get(&TypeId::of::<T>())
+            .and_then(|part| part.downcast_ref())
+            .expect("boot installs the part of every area whose routes it serves")
+    }
+
+    /// Wakes whoever decides what runs next: call after committing a change that may let a run proceed (a run was made,
+    /// a workspace was unlocked or deleted). A lost wake-up delays, it never loses: the scheduler also looks by itself.
+    pub fn pulse(&self) {
+        self.pulse.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Waits for pulses.
+    pub fn pulses(&self) -> watch::Receiver<u64> {
+        self.pulse.subscribe()
+    }
+
+    /// The current instant.
+    pub fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
+    /// The key that seals an organization's secrets and objects.
+    pub async fn data_key(&self, organization: &OrganizationId) -> Result<Arc<DataKey>> {
+        if let Some(key) = self.data_keys.read().expect("no holder of this lock panics").get(organization) {
+            return Ok(key.clone());
+        }
+        let (sealed,): (Vec<u8>,) = self
+            .db
+            .one("SELECT data_key FROM organizations WHERE id = $1", args![organization])
+            .await?
+            .ok_or(Error::NotFound)?;
+        let key = Arc::new(DataKey::open_sealed(&self.root_key, &sealed).map_err(Error::internal)?);
+        self.data_keys
+            .write()
+            .expect("no holder of this lock panics")
+            .insert(organization.clone(), key.clone());
+        Ok(key)
+    }
+
+    /// The absolute URL of a path of ours.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.url)
+    }
+
+    /// A signed URL `<url>/_object/<purpose>/<token>` for one object, good for `seconds`.
+    pub fn signed_url(&self, purpose: &'static str, id: &str, seconds: i64) -> String {
+        let token = self.signer.sign(purpose, id, self.now().plus_seconds(seconds));
+        self.url(&format!("/_object/{purpose}/{token}"))
+    }
+
+    /// The id that a signed URL's token names, if it is genuine, of this purpose and not expired.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] otherwise: a forged URL and an absent object look alike.
+    pub fn verify_signed(&self, purpose: &'static str, token: &str) -> Result<String> {
+        self.signer.verify(token, purpose, self.now()).ok_or(Error::NotFound)
+    }
+}

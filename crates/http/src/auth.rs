@@ -1,0 +1,254 @@
+//! Who calls, and what they hold in an organization.
+//!
+//! A token is looked up by its keyed hash (one indexed read) and remembered for moments, as are the grants of a
+//! caller in an organization, so that an ordinary request costs no statement but its own. A change of tokens or of
+//! access made by this process forgets both at once ([`Identities::forget`]); one made by another process (the
+//! `token` command, a second node) is seen when the memory is older than [`MEMORY`].
+
+use crate::App;
+use authz::{Actor, Grants, OrganizationAccess, TeamAccess};
+use db::{FromRow, args};
+use kernel::{
+    Error, Result, Timestamp,
+    ids::{OrganizationId, TeamId, TokenId, UserId, WorkspaceId},
+};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How long another process's revocation may go unseen.
+pub const MEMORY: Duration = Duration::from_secs(5);
+/// Entries kept of each kind; beyond that all are forgotten, which costs a read each.
+const CAPACITY: usize = 20_000;
+/// `last-used-at` is written at most once in this time for each token.
+const USE_INTERVAL: Duration = Duration::from_secs(60);
+
+#[derive(Clone)]
+struct Remembered<T> {
+    value: T,
+    epoch: u64,
+    at: Timestamp,
+}
+
+type Memory<K, T> = Mutex<HashMap<K, Remembered<T>>>;
+
+/// The memory of callers and of their grants.
+#[derive(Default)]
+pub struct Identities {
+    epoch: AtomicU64,
+    tokens: Memory<String, (Arc<Actor>, Option<Timestamp>)>,
+    grants: Memory<(String, OrganizationId), Arc<Grants>>,
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    id: TokenId,
+    kind: String,
+    user_id: UserId,
+    team_id: Option<TeamId>,
+    organization_id: Option<OrganizationId>,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    username: String,
+    site_admin: bool,
+}
+
+impl Identities {
+    /// Forgets everything: call after committing a change of tokens, teams, memberships or access.
+    pub fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The caller that a bearer token stands for.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it is unknown, revoked or expired.
+    pub async fn authenticate(&self, app: &App, token: &str) -> Result<Arc<Actor>> {
+        let hash = app.hasher.hash(token);
+        let now = app.now();
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        let (actor, expires_at) = match recall(&self.tokens, &hash, epoch, now) {
+            Some(known) => known,
+            None => {
+                let row: TokenRow = app
+                    .db
+                    .one(
+                        "SELECT t.id, t.kind, t.user_id, t.team_id, t.organization_id, t.expires_at, t.last_used_at,
+                                u.username, u.site_admin
+                         FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1",
+                        args![&hash],
+                    )
+                    .await?
+                    .ok_or(Error::Unauthorized)?;
+                note_use(app, &row, now);
+                let known = (Arc::new(row.actor()?), row.expires_at);
+                remember(&self.tokens, hash, Remembered { value: known.clone(), epoch, at: now });
+                known
+            }
+        };
+        if expires_at.is_some_and(|at| at <= now) { Err(Error::Unauthorized) } else { Ok(actor) }
+    }
+
+    /// What `actor` holds in `organization`; nothing, if they are strangers.
+    pub async fn grants(&self, app: &App, actor: &Actor, organization: &OrganizationId) -> Result<Arc<Grants>> {
+        let key = (actor.token().to_string(), organization.clone());
+        let now = app.now();
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        if let Some(grants) = recall(&self.grants, &key, epoch, now) {
+            return Ok(grants);
+        }
+        let grants = Arc::new(load(app, actor, organization).await?);
+        remember(&self.grants, key, Remembered { value: grants.clone(), epoch, at: now });
+        Ok(grants)
+    }
+}
+
+fn recall<K: Hash + Eq, T: Clone>(memory: &Memory<K, T>, key: &K, epoch: u64, now: Timestamp) -> Option<T> {
+    let memory = memory.lock().expect("no holder of this lock panics");
+    let found = memory.get(key)?;
+    // A clock that jumped back makes an entry look new for ever; `since` is zero then, so compare both ways.
+    let fresh = now.since(found.at) < MEMORY && found.at <= now;
+    (found.epoch == epoch && fresh).then(|| found.value.clone())
+}
+
+fn remember<K: Hash + Eq, T>(memory: &Memory<K, T>, key: K, value: Remembered<T>) {
+    let mut memory = memory.lock().expect("no holder of this lock panics");
+    if memory.len() >= CAPACITY {
+        memory.clear();
+    }
+    memory.insert(key, value);
+}
+
+/// Writes `last-used-at` beside the request, not in it.
+fn note_use(app: &App, row: &TokenRow, now: Timestamp) {
+    if row.last_used_at.is_some_and(|at| now.since(at) < USE_INTERVAL) {
+        return;
+    }
+    let (app, id) = (app.clone(), row.id.clone());
+    tokio::spawn(async move {
+        let written = app.db.exec("UPDATE tokens SET last_used_at = $2 WHERE id = $1", args![&id, now]).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "last-used-at of a token was not written");
+        }
+    });
+}
+
+impl TokenRow {
+    fn actor(&self) -> Result<Actor> {
+        let token = self.id.clone();
+        match (self.kind.as_str(), &self.team_id, &self.organization_id) {
+            ("user", ..) => Ok(Actor::User {
+                id: self.user_id.clone(),
+                username: self.username.clone(),
+                site_admin: self.site_admin,
+                token,
+            }),
+            ("team", Some(id), Some(organization)) => Ok(Actor::Team {
+                id: id.clone(),
+                organization: organization.clone(),
+                service_user: self.user_id.clone(),
+                token,
+            }),
+            ("organization", _, Some(id)) => {
+                Ok(Actor::Organization { id: id.clone(), service_user: self.user_id.clone(), token })
+            }
+            _ => Err(Error::internal(format!("token {token} has no owner of its kind"))),
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct TeamRow {
+    name: String,
+    access: String,
+}
+
+#[derive(FromRow)]
+struct AccessRow {
+    workspace_id: WorkspaceId,
+    access: String,
+}
+
+/// The organization's `allow-force-delete-workspaces`.
+fn allows_force_delete(settings: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Flag {
+        #[serde(rename = "allow-force-delete-workspaces", default)]
+        allowed: bool,
+    }
+    serde_json::from_str::<Flag>(settings).is_ok_and(|flag| flag.allowed)
+}
+
+/// Reads the grants of an actor: their teams, then what those teams hold. At most four indexed reads.
+async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result<Grants> {
+    let mut grants = Grants::none(organization.clone());
+    grants.kind = actor.kind();
+    grants.site_admin = actor.is_site_admin();
+    let settings: Option<(String,)> =
+        app.db.one("SELECT settings FROM organizations WHERE id = $1", args![organization]).await?;
+    grants.allow_force_delete = settings.is_some_and(|(settings,)| allows_force_delete(&settings));
+    let (teams, accesses): (Vec<TeamRow>, Vec<AccessRow>) = match actor {
+        Actor::Organization { id, .. } => {
+            grants.member = id == organization;
+            return Ok(grants);
+        }
+        Actor::User { id, .. } => {
+            let member: Option<(String,)> = app
+                .db
+                .one(
+                    "SELECT status FROM organization_memberships WHERE organization_id = $1 AND user_id = $2",
+                    args![organization, id],
+                )
+                .await?;
+            grants.member = member.is_some_and(|(status,)| status == "active");
+            if !grants.member {
+                return Ok(grants);
+            }
+            let teams = app
+                .db
+                .all(
+                    "SELECT t.name, t.access FROM teams t JOIN team_members m ON m.team_id = t.id
+                     WHERE m.user_id = $2 AND t.organization_id = $1",
+                    args![organization, id],
+                )
+                .await?;
+            let accesses = app
+                .db
+                .all(
+                    "SELECT a.workspace_id, a.access FROM team_access a
+                     JOIN team_members m ON m.team_id = a.team_id JOIN teams t ON t.id = a.team_id
+                     WHERE m.user_id = $2 AND t.organization_id = $1",
+                    args![organization, id],
+                )
+                .await?;
+            (teams, accesses)
+        }
+        Actor::Team { id, organization: own, .. } => {
+            grants.member = own == organization;
+            if !grants.member {
+                return Ok(grants);
+            }
+            let teams = app.db.all("SELECT name, access FROM teams WHERE id = $1", args![id]).await?;
+            let accesses =
+                app.db.all("SELECT workspace_id, access FROM team_access WHERE team_id = $1", args![id]).await?;
+            (teams, accesses)
+        }
+    };
+    for team in teams {
+        grants.owner |= team.name == "owners";
+        let access: OrganizationAccess = serde_json::from_str(&team.access).map_err(Error::internal)?;
+        grants.access = grants.access.union(access);
+    }
+    for row in accesses {
+        let access: TeamAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
+        let held = grants.workspaces.entry(row.workspace_id).or_default();
+        *held = held.union(access.permissions());
+    }
+    Ok(grants)
+}

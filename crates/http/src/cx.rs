@@ -1,0 +1,255 @@
+//! One request, as a handler sees it.
+
+use crate::{
+    App, Error, Reply, Resource, Result,
+    document::{Document, Primary},
+    include,
+};
+use authz::{Actor, Grants};
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode, Uri},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kernel::{Page, Paged, ids::OrganizationId};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::sync::{Arc, Mutex};
+
+/// One request: who calls, what they ask, and the application to answer with.
+pub struct Cx {
+    /// The server's parts.
+    pub app: App,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The request's URI.
+    pub uri: Uri,
+    /// Names this request in logs and in answers.
+    pub request_id: Arc<str>,
+    pub(crate) actor: Option<Arc<Actor>>,
+    pub(crate) params: Arc<[(String, String)]>,
+    pub(crate) query: Arc<[(String, String)]>,
+    // A body is not `Sync`; the mutex makes this context so, and is never contended.
+    pub(crate) body: Mutex<Option<Body>>,
+}
+
+/// The `data` of a JSON:API request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "A: DeserializeOwned + Default"))]
+pub struct Data<A> {
+    /// The type that the client claims; never checked, clients send it empty.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The id, where the client sends one.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The attributes; an absent object is an empty one.
+    #[serde(default)]
+    pub attributes: A,
+    #[serde(default)]
+    relationships: serde_json::Map<String, serde_json::Value>,
+}
+
+impl<A> Data<A> {
+    /// The id that a to-one relationship names. `{"data": null}` and an absent one are alike: not given.
+    pub fn related(&self, name: &str) -> Option<&str> {
+        self.relationships.get(name)?.get("data")?.get("id")?.as_str()
+    }
+
+    /// The `data` of a relationship as sent, for to-many relationships.
+    pub fn relationship(&self, name: &str) -> Option<&serde_json::Value> {
+        self.relationships.get(name)?.get("data")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "A: DeserializeOwned + Default"))]
+struct Wrapper<A> {
+    data: Data<A>,
+}
+
+impl Cx {
+    /// Who calls.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] without a token; an operation declared for tokens never gets there.
+    pub fn actor(&self) -> Result<&Actor> {
+        self.actor.as_deref().ok_or(Error::Unauthorized)
+    }
+
+    /// What the caller holds in an organization: remembered for moments, forgotten when access changes.
+    pub async fn grants(&self, organization: &OrganizationId) -> Result<Arc<Grants>> {
+        self.app.identities.grants(&self.app, self.actor()?, organization).await
+    }
+
+    /// A parameter of the path.
+    pub fn path(&self, name: &str) -> &str {
+        self.params
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+            .expect("handlers name parameters of the path that they are declared with")
+    }
+
+    /// Whether the path has a parameter of this name.
+    pub fn has_path(&self, name: &str) -> bool {
+        self.params.iter().any(|(n, _)| n == name)
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A query parameter that is a comma-separated list of alternatives; empty when absent.
+    pub fn query_list(&self, name: &str) -> Vec<&str> {
+        self.query(name).unwrap_or_default().split(',').map(str::trim).filter(|v| !v.is_empty()).collect()
+    }
+
+    /// All query parameters, decoded, in order.
+    pub fn query_pairs(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// Which page of a list is asked for.
+    pub fn page(&self) -> Page {
+        let number = |name| self.query(name).and_then(|v| v.parse().ok());
+        Page::new(number("page[number]").unwrap_or(1), number("page[size]").unwrap_or(20))
+    }
+
+    /// The request's body as a stream; only once.
+    pub fn body(&mut self) -> Body {
+        self.body.get_mut().expect("no holder of this lock panics").take().unwrap_or_default()
+    }
+
+    /// The whole body, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] past the limit, [`Error::BadRequest`] when the connection broke.
+    pub async fn bytes(&mut self, limit: usize) -> Result<Bytes> {
+        match Limited::new(self.body(), limit).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(e) if e.is::<LengthLimitError>() => {
+                Err(Error::TooLarge(format!("the body of this request may have at most {limit} bytes")))
+            }
+            Err(e) => Err(Error::bad_request("bad request", format!("the body could not be read whole: {e}"))),
+        }
+    }
+
+    /// The `data` of a JSON:API body.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is not JSON; [`Error::Unprocessable`] naming the place when its shape is wrong.
+    pub async fn data<A: DeserializeOwned + Default>(&mut self) -> Result<Data<A>> {
+        let limit = self.app.settings.json_body_bytes;
+        self.data_within(limit).await
+    }
+
+    /// [`Cx::data`] with a limit of its own.
+    pub async fn data_within<A: DeserializeOwned + Default>(&mut self, limit: usize) -> Result<Data<A>> {
+        let body = self.bytes(limit).await?;
+        decode::<Wrapper<A>>(&body).map(|w| w.data)
+    }
+
+    /// The `data` of a relationship body: a list of resource identifiers, or of whole resources.
+    pub async fn data_list(&mut self) -> Result<Vec<Data<serde_json::Map<String, serde_json::Value>>>> {
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<Data<serde_json::Map<String, serde_json::Value>>>,
+        }
+        let body = self.bytes(self.app.settings.json_body_bytes).await?;
+        decode::<List>(&body).map(|list| list.data)
+    }
+
+    /// The one field `name` of an action's body: bare (`{"comment": …}`), as an attribute of a JSON:API document, or
+    /// absent. Clients send all three.
+    pub async fn action_field(&mut self, name: &str) -> Result<Option<String>> {
+        let body = self.bytes(self.app.settings.json_body_bytes).await?;
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        let body: serde_json::Value = decode(&body)?;
+        let found = body.get(name).or_else(|| body.get("data")?.get("attributes")?.get(name));
+        Ok(found.and_then(|v| v.as_str()).filter(|text| !text.is_empty()).map(str::to_owned))
+    }
+
+    /// Answers one resource with what `include=` asks among `offered` paths (snake_case).
+    pub async fn one(&self, resource: Resource, offered: &[&str]) -> Result<Reply> {
+        self.document(StatusCode::OK, Document::one(resource), offered).await
+    }
+
+    /// Answers the resource that was made, likewise.
+    pub async fn created(&self, resource: Resource, offered: &[&str]) -> Result<Reply> {
+        self.document(StatusCode::CREATED, Document::one(resource), offered).await
+    }
+
+    /// Answers the resource that was made together with the resource that its relationship `always` names.
+    pub async fn created_including(&self, resource: Resource, offered: &[&str], always: &str) -> Result<Reply> {
+        let mut document = Document::one(resource);
+        let mut paths = include::parse(self.query("include"), offered)?;
+        paths.push(vec![always.to_owned()]);
+        if let Primary::One(one) = &document.data {
+            document.included = include::resolve(self, std::slice::from_ref(one), &paths).await?;
+        }
+        Ok(Reply::Document(StatusCode::CREATED, Box::new(document)))
+    }
+
+    /// Answers a page of a list, likewise.
+    pub async fn page_of(&self, paged: Paged<Resource>, offered: &[&str]) -> Result<Reply> {
+        let mut document = Document::many(vec![]);
+        document.paginate(&paged, &self.base_link());
+        document.data = Primary::Many(paged.items);
+        self.document(StatusCode::OK, document, offered).await
+    }
+
+    /// Answers a whole list, likewise.
+    pub async fn list(&self, resources: Vec<Resource>, offered: &[&str]) -> Result<Reply> {
+        self.document(StatusCode::OK, Document::many(resources), offered).await
+    }
+
+    async fn document(&self, status: StatusCode, mut document: Document, offered: &[&str]) -> Result<Reply> {
+        let paths = include::parse(self.query("include"), offered)?;
+        if !paths.is_empty() {
+            document.included = match &document.data {
+                Primary::One(one) => include::resolve(self, std::slice::from_ref(one), &paths).await?,
+                Primary::Many(many) => include::resolve(self, many, &paths).await?,
+            };
+        }
+        Ok(Reply::Document(status, Box::new(document)))
+    }
+
+    /// This request for a part of its answer: the same caller, no body.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            app: self.app.clone(),
+            headers: HeaderMap::new(),
+            uri: self.uri.clone(),
+            request_id: self.request_id.clone(),
+            actor: self.actor.clone(),
+            params: self.params.clone(),
+            query: self.query.clone(),
+            body: Mutex::default(),
+        }
+    }
+
+    fn base_link(&self) -> String {
+        let kept: Vec<&str> = self
+            .uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !pair.starts_with("page%5B") && !pair.starts_with("page["))
+            .collect();
+        let path = self.app.url(self.uri.path());
+        if kept.is_empty() { path } else { format!("{path}?{}", kept.join("&")) }
+    }
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|e| match e.classify() {
+        serde_json::error::Category::Data => {
+            Error::Unprocessable(format!("the body does not have the expected shape: {e}"))
+        }
+        _ => Error::bad_request("bad request", format!("the body is not JSON: {e}")),
+    })
+}

@@ -1,0 +1,27 @@
+//! What stands between a request and a slice of the house: the operation table, who calls, JSON:API documents,
+//! includes, pages, errors, and signed routes.
+//!
+//! An area declares its operations with [`Routes`]; [`serve::router`] joins them once. From the same table come the
+//! OpenAPI document, the metric labels and the tests that visit every operation without a list of their own.
+//!
+//! Reading order: [`App`] (what a handler may use), [`Routes`] (the table), [`Cx`] (one request), [`document`] (what is
+//! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects).
+
+pub mod app;
+pub mod auth;
+pub mod blobs;
+pub mod cx;
+pub mod document;
+pub mod error;
+pub mod include;
+pub mod openapi;
+pub mod operation;
+pub mod patch;
+pub mod serve;
+
+pub use app::{App, Settings};
+pub use cx::{Cx, Data};
+pub use document::{Linkage, Reply, Resource};
+pub use kernel::{Error, Result};
+pub use operation::{Access, Operation, OperationName, Routes};
+pub use patch::Patch;

@@ -1,0 +1,49 @@
+//! `GET /api/v2/openapi.json`: the operation table as an OpenAPI 3.1 document.
+//!
+//! It lists what exists, and nothing else: method, path, parameters, who may call and how refusals look.
+
+use crate::{Access, Routes, document::MEDIA_TYPE, serve::full_path};
+use serde_json::{Map, Value, json};
+
+/// The document for a table.
+pub fn document(routes: &Routes) -> Value {
+    let mut paths = Map::new();
+    for operation in routes.operations() {
+        let path = full_path(operation);
+        let parameters: Vec<Value> = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .collect();
+        let mut entry = json!({
+            "operationId": operation.name,
+            "tags": [operation.name.split('.').next().unwrap_or_default()],
+            "responses": {
+                "2XX": { "description": "Success", "content": { MEDIA_TYPE: { "schema": { "type": "object" } } } },
+                "4XX": { "description": "Refusal", "content": { MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/errors" } } } },
+            },
+        });
+        if !parameters.is_empty() {
+            entry["parameters"] = Value::Array(parameters);
+        }
+        if operation.access == Access::Token {
+            entry["security"] = json!([{ "token": [] }]);
+        }
+        let method = operation.method.as_str().to_lowercase();
+        let item = paths.entry(path).or_insert_with(|| json!({}));
+        item[method] = entry;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Ferroform", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": { "errors": { "type": "object", "required": ["errors"], "properties": { "errors": { "type": "array", "items": {
+                "type": "object", "required": ["status", "title"],
+                "properties": { "status": { "type": "string" }, "title": { "type": "string" }, "detail": { "type": "string" },
+                                "source": { "type": "object" } },
+            }}}}},
+        },
+    })
+}

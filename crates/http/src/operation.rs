@@ -1,0 +1,108 @@
+//! The operation table: what the server answers, in one list.
+
+use crate::{Cx, Reply, Result};
+use axum::http::Method;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+
+/// Who may call an operation at all; what they may do is the handler's proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone: discovery, ping, health.
+    Public,
+    /// A valid API token.
+    Token,
+    /// Whoever holds the URL: the path carries a signed token.
+    Signed,
+}
+
+/// The stable name of an operation, for logs, metrics and OpenAPI's `operationId`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperationName(pub &'static str);
+
+/// What carries an operation out.
+pub type Handler = Arc<dyn Fn(Cx) -> BoxFuture<'static, Result<Reply>> + Send + Sync>;
+
+/// One row of the table.
+#[derive(Clone)]
+pub struct Operation {
+    /// HTTP method.
+    pub method: Method,
+    /// Whole path; parameters in braces. A place has one parameter name throughout the table.
+    pub path: &'static str,
+    /// `area.resource.verb`, unique.
+    pub name: &'static str,
+    /// Who may call.
+    pub access: Access,
+    /// What carries it out.
+    pub handler: Handler,
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} ({}, {:?})", self.method, self.path, self.name, self.access)
+    }
+}
+
+/// Operations of a resource, an area or the whole server.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Vec<Operation>);
+
+impl Routes {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an operation of the API that needs a token: `path` is below `/api/v2`.
+    #[must_use]
+    pub fn op<F, Fut>(self, method: Method, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply>> + Send + 'static,
+    {
+        self.with(Access::Token, method, path, name, handler)
+    }
+
+    /// Adds an operation reached through a signed URL: `/_object/<purpose>/{token}`.
+    #[must_use]
+    pub fn signed<F, Fut>(self, method: Method, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply>> + Send + 'static,
+    {
+        self.with(Access::Signed, method, path, name, handler)
+    }
+
+    /// Adds an operation that anyone may call.
+    #[must_use]
+    pub fn public<F, Fut>(self, method: Method, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply>> + Send + 'static,
+    {
+        self.with(Access::Public, method, path, name, handler)
+    }
+
+    fn with<F, Fut>(mut self, access: Access, method: Method, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply>> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |cx| Box::pin(handler(cx)));
+        self.0.push(Operation { method, path, name, access, handler });
+        self
+    }
+
+    /// Joins two tables.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The rows, in the order of their declaration.
+    pub fn operations(&self) -> &[Operation] {
+        &self.0
+    }
+}

@@ -1,0 +1,145 @@
+//! From the operation table to a service: routing, who calls, the headers of every answer.
+
+use crate::{
+    Access, App, Cx, Error, Operation, OperationName, Routes, document::MEDIA_TYPE, error,
+};
+use axum::{
+    Router,
+    extract::{Query, RawPathParams, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
+    response::Response,
+    routing::{MethodFilter, on},
+};
+use std::sync::{Arc, Mutex};
+
+/// Headers that every answer of the API carries; the command line and the SDK read them (`docs/api-quirks.md`).
+static HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (HeaderName::from_static("tfp-api-version"), HeaderValue::from_static("2.6")),
+    (HeaderName::from_static("tfp-appname"), HeaderValue::from_static("Terraform Enterprise")),
+    // The CLI parses this as a date; any other form makes every structured plan fail.
+    (HeaderName::from_static("x-tfe-version"), HeaderValue::from_static("v202509-1")),
+    (HeaderName::from_static("x-tfe-current-version"), HeaderValue::from_static("1.0.0")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
+
+/// The service that the table describes. Paths of token operations are below `/api/v2`.
+pub fn router(app: &App, routes: &Routes) -> Router {
+    let mut router = Router::new();
+    for operation in routes.operations() {
+        let path = full_path(operation);
+        let method = MethodFilter::try_from(operation.method.clone())
+            .expect("the table uses the methods that HTTP defines");
+        let (app, operation) = (app.clone(), Arc::new(operation.clone()));
+        router = router.route(
+            &path,
+            on(method, move |params: RawPathParams, request: Request| {
+                answer(app.clone(), operation.clone(), params, request)
+            }),
+        );
+    }
+    let (fallback, wrong_method) = (app.clone(), app.clone());
+    router
+        .fallback(move |request: Request| absent(fallback.clone(), request))
+        .method_not_allowed_fallback(move |request: Request| absent(wrong_method.clone(), request))
+}
+
+/// The path of an operation from the root of the server.
+pub fn full_path(operation: &Operation) -> String {
+    match operation.access {
+        Access::Token => format!("/api/v2{}", operation.path),
+        Access::Public | Access::Signed => operation.path.to_owned(),
+    }
+}
+
+/// Whatever is not in the table: 401 without a valid token below the API, so that it tells nothing; else 404.
+async fn absent(app: App, request: Request) -> Response {
+    let request_id = request_id(&app);
+    let known = if request.uri().path().starts_with("/api/") {
+        identify(&app, request.headers()).await.map(drop)
+    } else {
+        Ok(())
+    };
+    let error = known.err().unwrap_or(Error::NotFound);
+    finish(error::response(&error, &request_id), &request_id, OperationName("absent"))
+}
+
+async fn answer(app: App, operation: Arc<Operation>, params: RawPathParams, request: Request) -> Response {
+    let request_id = request_id(&app);
+    let result = handle(app, &operation, params, request, request_id.clone()).await;
+    let response = result.unwrap_or_else(|error| error::response(&error, &request_id));
+    finish(response, &request_id, OperationName(operation.name))
+}
+
+async fn handle(
+    app: App,
+    operation: &Operation,
+    params: RawPathParams,
+    request: Request,
+    request_id: Arc<str>,
+) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    let actor = match operation.access {
+        Access::Token => Some(identify(&app, &parts.headers).await?),
+        Access::Public | Access::Signed => None,
+    };
+    let cx = Cx {
+        app,
+        headers: parts.headers,
+        query: query_pairs(&parts.uri).into(),
+        uri: parts.uri,
+        request_id,
+        actor,
+        params: params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        body: Mutex::new(Some(body)),
+    };
+    (operation.handler)(cx).await?.into_response()
+}
+
+async fn identify(app: &App, headers: &HeaderMap) -> Result<Arc<authz::Actor>, Error> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or(Error::Unauthorized)?;
+    app.identities.authenticate(app, token).await
+}
+
+fn request_id(app: &App) -> Arc<str> {
+    app.env.base58(16).into()
+}
+
+fn finish(mut response: Response, request_id: &str, name: OperationName) -> Response {
+    response.extensions_mut().insert(name);
+    let headers = response.headers_mut();
+    for (header, value) in &HEADERS {
+        headers.entry(header).or_insert_with(|| value.clone());
+    }
+    if let Ok(id) = HeaderValue::try_from(request_id) {
+        headers.insert("x-request-id", id);
+    }
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    }
+    response
+}
+
+/// The query string, decoded; clients percent-encode brackets or not. One that cannot be decoded counts as none.
+fn query_pairs(uri: &Uri) -> Vec<(String, String)> {
+    Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::query_pairs;
+
+    #[test]
+    fn brackets_are_understood_encoded_and_plain() {
+        let expected = vec![("page[number]".to_owned(), "2".to_owned()), ("q".to_owned(), "a b".to_owned())];
+        assert_eq!(query_pairs(&"/?page%5Bnumber%5D=2&q=a+b".parse().unwrap()), expected);
+        assert_eq!(query_pairs(&"/?page[number]=2&q=a%20b".parse().unwrap()), expected);
+    }
+}
