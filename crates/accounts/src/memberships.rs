@@ -1,0 +1,231 @@
+//! Memberships of users in organizations: `/organizations/{organization}/organization-memberships`.
+//!
+//! Inviting an unknown address makes a user who is `invited`. The response of the invitation includes that user by
+//! default; other reads include it when asked. Source: the Organization Memberships API; sdk-conformance.md §3.
+
+use crate::{organizations, teams, users};
+use authz::perm;
+use axum::http::Method;
+use db::{FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use kernel::{
+    Paged, Timestamp,
+    ids::{MembershipId, OrganizationId, UserId},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Clone, Debug, FromRow)]
+struct Membership {
+    id: MembershipId,
+    organization_id: OrganizationId,
+    organization: String,
+    user_id: UserId,
+    email: String,
+    status: String,
+    created_at: Timestamp,
+}
+
+const SELECT: &str = "SELECT m.id, m.organization_id, o.name AS organization, m.user_id, u.email, m.status, m.created_at
+  FROM organization_memberships m JOIN organizations o ON o.id = m.organization_id JOIN users u ON u.id = m.user_id";
+
+/// The operations on memberships.
+pub fn routes() -> Routes {
+    let list = "/organizations/{organization}/organization-memberships";
+    Routes::new()
+        .op(Method::GET, list, "accounts.memberships.list", index)
+        .op(Method::POST, list, "accounts.memberships.create", create)
+        .op(Method::GET, "/organization-memberships", "accounts.memberships.mine", mine)
+        .op(Method::GET, "/organization-memberships/{id}", "accounts.memberships.read", read)
+        .op(Method::DELETE, "/organization-memberships/{id}", "accounts.memberships.delete", delete)
+}
+
+pub(crate) fn loaders(loaders: &mut Loaders) {
+    loaders.add("organization-memberships", |cx, ids| async move {
+        let mut found = Vec::new();
+        for id in ids {
+            if let Ok(membership) = find(&cx, &id).await {
+                found.push(document(&cx.app, &membership).await?);
+            }
+        }
+        Ok(found)
+    });
+}
+
+async fn find(cx: &Cx, id: &str) -> Result<Membership> {
+    let membership: Membership = cx
+        .app
+        .db
+        .one(db::AssertSqlSafe(format!("{SELECT} WHERE m.id = $1")), args![id])
+        .await?
+        .ok_or(Error::NotFound)?;
+    let grants = cx.grants(&membership.organization_id).await?;
+    let own = cx.actor()?.user_id() == &membership.user_id;
+    if own || grants.member { Ok(membership) } else { Err(Error::NotFound) }
+}
+
+async fn index(cx: Cx) -> Result<Reply> {
+    let (organization, _) = organizations::find(&cx, cx.path("organization")).await?;
+    let page = cx.page();
+    let like = |name| cx.query(name).map(|text| format!("%{}%", text.to_lowercase()));
+    let emails = cx.query_list("filter[email]");
+    let mut condition = "WHERE m.organization_id = $1 AND ($2 IS NULL OR m.status = $2)
+        AND ($3 IS NULL OR LOWER(u.username) LIKE $3 OR LOWER(u.email) LIKE $3)"
+        .to_owned();
+    let mut values = args![
+        &organization.id,
+        cx.query("filter[status]"),
+        like("q").or_else(|| like("q[email]")).or_else(|| like("q[name]"))
+    ];
+    if !emails.is_empty() {
+        let marks: Vec<String> = (4..4 + emails.len()).map(|n| format!("${n}")).collect();
+        condition.push_str(&format!(" AND u.email IN ({})", marks.join(", ")));
+        values.extend(emails.into_iter().map(db::Arg::from));
+    }
+    let (total,): (i64,) = cx
+        .app
+        .db
+        .one(
+            db::AssertSqlSafe(format!(
+                "SELECT COUNT(*) FROM organization_memberships m JOIN users u ON u.id = m.user_id {condition}"
+            )),
+            values.clone(),
+        )
+        .await?
+        .unwrap_or_default();
+    let next = values.len() + 1;
+    values.extend(args![page.limit(), page.offset()]);
+    let sql = format!("{SELECT} {condition} ORDER BY m.created_at, m.id LIMIT ${next} OFFSET ${}", next + 1);
+    let rows: Vec<Membership> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let mut items = Vec::new();
+    for row in &rows {
+        items.push(document(&cx.app, row).await?);
+    }
+    cx.page_of(Paged { items, page, total: Some(total) }, &["user", "teams", "organization"]).await
+}
+
+async fn mine(cx: Cx) -> Result<Reply> {
+    let id = cx.actor()?.user_id().clone();
+    let rows: Vec<Membership> = cx
+        .app
+        .db
+        .all(db::AssertSqlSafe(format!("{SELECT} WHERE m.user_id = $1 ORDER BY o.name")), args![&id])
+        .await?;
+    let mut items = Vec::new();
+    for row in &rows {
+        items.push(document(&cx.app, row).await?);
+    }
+    cx.list(items, &["user", "teams", "organization"]).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Attributes {
+    email: String,
+}
+
+async fn create(mut cx: Cx) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let granted = grants.prove_organization::<perm::ManageMembership, _>(organization)?;
+    let email = data.attributes.email.trim().to_owned();
+    if !email.contains('@') {
+        return Err(Error::invalid("email", "Email is not a valid email address"));
+    }
+    let asked: Vec<String> = data
+        .relationship("teams")
+        .and_then(|d| d.as_array())
+        .map(|list| list.iter().filter_map(|team| Some(team.get("id")?.as_str()?.to_owned())).collect())
+        .unwrap_or_default();
+    let mut tx = cx.app.db.begin().await?;
+    let known: Option<(UserId,)> =
+        tx.one("SELECT id FROM users WHERE email = $1 AND service = FALSE", args![&email]).await?;
+    let user = match known {
+        Some((id,)) => id,
+        None => {
+            let id = UserId::new(&cx.app.env);
+            let name = email.split('@').next().unwrap_or("user");
+            let username = format!("{name}-{}", cx.app.env.base58(6));
+            users::insert(&mut tx, &id, &username, &email, false, false, cx.app.now()).await?
+        }
+    };
+    let member: Option<(String,)> = tx
+        .one("SELECT id FROM organization_memberships WHERE organization_id = $1 AND user_id = $2", args![
+            &granted.id,
+            &user
+        ])
+        .await?;
+    if member.is_some() {
+        return Err(Error::invalid("email", "User is already a member of this organization"));
+    }
+    let id = insert(&cx.app, &mut tx, &granted.id, &user, "invited").await?;
+    for team in asked {
+        let team = teams::in_organization(&mut tx, &team, &granted.id).await?;
+        teams::add_member(&mut tx, &team, &user).await?;
+    }
+    tx.commit().await?;
+    cx.app.identities.forget();
+    let membership = find(&cx, id.as_str()).await?;
+    cx.created_including(document(&cx.app, &membership).await?, &["user", "teams", "organization"], "user").await
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let membership = find(&cx, cx.path("id")).await?;
+    cx.one(document(&cx.app, &membership).await?, &["user", "teams", "organization"]).await
+}
+
+async fn delete(cx: Cx) -> Result<Reply> {
+    let membership = find(&cx, cx.path("id")).await?;
+    let (organization, grants) = organizations::find(&cx, &membership.organization).await?;
+    let granted = grants.prove_organization::<perm::ManageMembership, _>(organization)?;
+    if cx.actor()?.user_id() == &membership.user_id && grants.owner {
+        return Err(Error::Forbidden("You cannot remove yourself from an organization that you own".to_owned()));
+    }
+    let mut tx = cx.app.db.begin().await?;
+    tx.exec(
+        "DELETE FROM team_members WHERE user_id = $2 AND team_id IN (SELECT id FROM teams WHERE organization_id = $1)",
+        args![&granted.id, &membership.user_id],
+    )
+    .await?;
+    tx.exec("DELETE FROM organization_memberships WHERE id = $1", args![&membership.id]).await?;
+    tx.commit().await?;
+    cx.app.identities.forget();
+    Ok(Reply::no_content())
+}
+
+async fn document(app: &App, membership: &Membership) -> Result<Resource> {
+    let teams: Vec<(String,)> = app
+        .db
+        .all(
+            "SELECT t.id FROM teams t JOIN team_members m ON m.team_id = t.id
+             WHERE t.organization_id = $1 AND m.user_id = $2 ORDER BY t.name",
+            args![&membership.organization_id, &membership.user_id],
+        )
+        .await?;
+    let attributes = json!({
+        "status": membership.status, "email": membership.email, "created-at": membership.created_at.iso8601(),
+        "is-org-two-factor-required": false,
+    });
+    Ok(Resource::new("organization-memberships", membership.id.as_str(), &attributes)
+        .relate("user", Linkage::One("users", membership.user_id.to_string()))
+        .relate("organization", Linkage::One("organizations", membership.organization.clone()))
+        .relate("teams", Linkage::Many("teams", teams.into_iter().map(|(id,)| id).collect())))
+}
+
+/// Makes a membership.
+pub(crate) async fn insert(
+    app: &App,
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    user: &UserId,
+    status: &str,
+) -> Result<MembershipId> {
+    let id = MembershipId::new(&app.env);
+    tx.exec(
+        "INSERT INTO organization_memberships (id, organization_id, user_id, status, created_at)
+         VALUES ($1, $2, $3, $4, $5)",
+        args![&id, organization, user, status, app.now()],
+    )
+    .await?;
+    Ok(id)
+}

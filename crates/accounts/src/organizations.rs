@@ -1,0 +1,448 @@
+//! Organizations: `/organizations`, their entitlements.
+//!
+//! An organization's JSON:API id is its *name*; `external-id` is the stable `org-…`. Whoever makes one becomes a member
+//! and an owner; with it come the team `owners`, the project `Default Project` and a data key of its own.
+//! Source: the Organizations API; semantics.md §6.3, §7.
+
+use crate::{memberships, teams, users};
+use authz::{Actor, Grants, InOrganization, OrganizationAccess, perm};
+use axum::http::Method;
+use blob::keys::DataKey;
+use db::{FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
+use kernel::{
+    Paged, Timestamp,
+    ids::{OrganizationId, ProjectId, UserId},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+
+/// An organization as stored.
+#[derive(Clone, Debug, FromRow)]
+pub struct Organization {
+    /// Stable id.
+    pub id: OrganizationId,
+    /// Unique name, which is its id in the API.
+    pub name: String,
+    /// Address for notices.
+    pub email: String,
+    /// The synthetic user behind the organization's token.
+    pub service_user_id: UserId,
+    /// Where workspaces go that name no project.
+    pub default_project_id: ProjectId,
+    settings: String,
+    created_at: Timestamp,
+}
+
+const COLUMNS: &str = "id, name, email, service_user_id, default_project_id, settings, created_at";
+
+impl InOrganization for Organization {
+    fn organization(&self) -> &OrganizationId {
+        &self.id
+    }
+}
+
+/// The attributes that only the API reads; stored as one JSON document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Settings {
+    collaborator_auth_policy: String,
+    session_timeout: Option<i64>,
+    session_remember: Option<i64>,
+    cost_estimation_enabled: bool,
+    send_passing_statuses_for_untriggered_speculative_plans: bool,
+    aggregated_commit_status_enabled: bool,
+    speculative_plan_management_enabled: bool,
+    allow_force_delete_workspaces: bool,
+    assessments_enforced: bool,
+    default_execution_mode: String,
+    owners_team_saml_role_id: Option<String>,
+    stacks_enabled: bool,
+    user_tokens_enabled: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            collaborator_auth_policy: "password".to_owned(),
+            session_timeout: None,
+            session_remember: None,
+            cost_estimation_enabled: false,
+            send_passing_statuses_for_untriggered_speculative_plans: false,
+            aggregated_commit_status_enabled: true,
+            speculative_plan_management_enabled: true,
+            allow_force_delete_workspaces: false,
+            assessments_enforced: false,
+            default_execution_mode: "remote".to_owned(),
+            owners_team_saml_role_id: None,
+            stacks_enabled: false,
+            user_tokens_enabled: true,
+        }
+    }
+}
+
+/// What a request may set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Attributes {
+    name: Option<String>,
+    email: Option<String>,
+    collaborator_auth_policy: Option<String>,
+    session_timeout: Patch<i64>,
+    session_remember: Patch<i64>,
+    cost_estimation_enabled: Option<bool>,
+    send_passing_statuses_for_untriggered_speculative_plans: Option<bool>,
+    aggregated_commit_status_enabled: Option<bool>,
+    speculative_plan_management_enabled: Option<bool>,
+    allow_force_delete_workspaces: Option<bool>,
+    assessments_enforced: Option<bool>,
+    default_execution_mode: Option<String>,
+    owners_team_saml_role_id: Patch<String>,
+    stacks_enabled: Option<bool>,
+    user_tokens_enabled: Option<bool>,
+}
+
+impl Attributes {
+    fn apply(self, settings: &mut Settings) {
+        fn set<T>(to: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *to = value;
+            }
+        }
+        set(&mut settings.collaborator_auth_policy, self.collaborator_auth_policy);
+        self.session_timeout.apply(&mut settings.session_timeout);
+        self.session_remember.apply(&mut settings.session_remember);
+        set(&mut settings.cost_estimation_enabled, self.cost_estimation_enabled);
+        set(
+            &mut settings.send_passing_statuses_for_untriggered_speculative_plans,
+            self.send_passing_statuses_for_untriggered_speculative_plans,
+        );
+        set(&mut settings.aggregated_commit_status_enabled, self.aggregated_commit_status_enabled);
+        set(&mut settings.speculative_plan_management_enabled, self.speculative_plan_management_enabled);
+        set(&mut settings.allow_force_delete_workspaces, self.allow_force_delete_workspaces);
+        set(&mut settings.assessments_enforced, self.assessments_enforced);
+        set(&mut settings.default_execution_mode, self.default_execution_mode);
+        self.owners_team_saml_role_id.apply(&mut settings.owners_team_saml_role_id);
+        set(&mut settings.stacks_enabled, self.stacks_enabled);
+        set(&mut settings.user_tokens_enabled, self.user_tokens_enabled);
+    }
+
+    fn check(&self) -> Vec<(String, String)> {
+        let mut wrong = Vec::new();
+        if let Some(name) = &self.name {
+            if let Err(message) = check_name(name) {
+                wrong.push(("name".to_owned(), message));
+            }
+        }
+        if self.email.as_ref().is_some_and(|email| !email.contains('@')) {
+            wrong.push(("email".to_owned(), "Email is not a valid email address".to_owned()));
+        }
+        if self.default_execution_mode.as_ref().is_some_and(|mode| !["remote", "local"].contains(&mode.as_str())) {
+            wrong.push((
+                "default-execution-mode".to_owned(),
+                "Default execution mode must be remote or local: this server has no agent pools yet".to_owned(),
+            ));
+        }
+        wrong
+    }
+}
+
+/// Letters, digits, hyphens and underscores, 3 to 40 of them; the sentence says what is wrong.
+fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        return Err("Name can't be blank".to_owned());
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err("Name can only include letters, numbers, -, and _".to_owned());
+    }
+    if name.len() < 3 || name.len() > 40 {
+        return Err("Name must have between 3 and 40 characters".to_owned());
+    }
+    Ok(())
+}
+
+/// The operations on organizations.
+pub fn routes() -> Routes {
+    Routes::new()
+        .op(Method::GET, "/organizations", "accounts.organizations.list", list)
+        .op(Method::POST, "/organizations", "accounts.organizations.create", create)
+        .op(Method::GET, "/organizations/{organization}", "accounts.organizations.read", read)
+        .op(Method::PATCH, "/organizations/{organization}", "accounts.organizations.update", update)
+        .op(Method::DELETE, "/organizations/{organization}", "accounts.organizations.delete", delete)
+        .op(Method::GET, "/organizations/{organization}/entitlement-set", "accounts.entitlement-set.read", entitlements)
+}
+
+pub(crate) fn loaders(loaders: &mut Loaders) {
+    loaders.add("organizations", |cx, names| async move {
+        let mut found = Vec::new();
+        for name in names {
+            if let Ok((organization, grants)) = find(&cx, &name).await {
+                found.push(document(&cx.app, &organization, &grants));
+            }
+        }
+        Ok(found)
+    });
+}
+
+/// The organization that a path names, and what the caller holds in it.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is absent or hidden from the caller.
+pub async fn find(cx: &Cx, name: &str) -> Result<(Organization, Arc<Grants>)> {
+    let organization: Organization = cx
+        .app
+        .db
+        .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM organizations WHERE name = $1")), args![name])
+        .await?
+        .ok_or(Error::NotFound)?;
+    let grants = cx.grants(&organization.id).await?;
+    let visible = grants.prove_organization::<perm::ReadOrganization, _>(organization)?;
+    Ok((visible.into_inner(), grants))
+}
+
+async fn list(cx: Cx) -> Result<Reply> {
+    let actor = cx.actor()?;
+    let page = cx.page();
+    let (condition, id) = match actor {
+        Actor::User { id, .. } => (
+            "id IN (SELECT organization_id FROM organization_memberships WHERE user_id = $1 AND status = 'active')",
+            id.to_string(),
+        ),
+        Actor::Team { organization: id, .. } | Actor::Organization { id, .. } => ("id = $1", id.to_string()),
+    };
+    let search = cx.query("q").map(str::to_lowercase);
+    let condition = format!("{condition} AND ($2 IS NULL OR LOWER(name) LIKE '%' || $2 || '%')");
+    let total: Option<(i64,)> = cx
+        .app
+        .db
+        .one(db::AssertSqlSafe(format!("SELECT COUNT(*) FROM organizations WHERE {condition}")), args![
+            &id,
+            search.clone()
+        ])
+        .await?;
+    let rows: Vec<Organization> = cx
+        .app
+        .db
+        .all(
+            db::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM organizations WHERE {condition} ORDER BY name LIMIT $3 OFFSET $4"
+            )),
+            args![&id, search, page.limit(), page.offset()],
+        )
+        .await?;
+    let mut items = Vec::new();
+    for row in rows {
+        let grants = cx.grants(&row.id).await?;
+        items.push(document(&cx.app, &row, &grants));
+    }
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &[]).await
+}
+
+async fn create(mut cx: Cx) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let Actor::User { id: creator, .. } = cx.actor()?.clone() else {
+        // Team and organization tokens cannot make organizations (semantics.md §6.4).
+        return Err(Error::NotFound);
+    };
+    let mut wrong = data.attributes.check();
+    let (name, email) = match (&data.attributes.name, &data.attributes.email) {
+        (Some(name), Some(email)) if wrong.is_empty() => (name.clone(), email.clone()),
+        (name, email) => {
+            if name.is_none() {
+                wrong.push(("name".to_owned(), "Name can't be blank".to_owned()));
+            }
+            if email.is_none() {
+                wrong.push(("email".to_owned(), "Email can't be blank".to_owned()));
+            }
+            return Err(Error::Invalid(wrong));
+        }
+    };
+    let mut settings = Settings::default();
+    data.attributes.apply(&mut settings);
+    let mut tx = cx.app.db.begin().await?;
+    if taken(&mut tx, &name).await? {
+        return Err(Error::invalid("name", "Name has already been taken"));
+    }
+    insert(&cx.app, &mut tx, &name, &email, &settings, &creator).await?;
+    tx.commit().await?;
+    cx.app.identities.forget();
+    let (organization, grants) = find(&cx, &name).await?;
+    Ok(Reply::created(document(&cx.app, &organization, &grants)))
+}
+
+async fn taken(tx: &mut Tx, name: &str) -> Result<bool> {
+    let found: Option<(String,)> = tx.one("SELECT id FROM organizations WHERE name = $1", args![name]).await?;
+    Ok(found.is_some())
+}
+
+async fn insert(
+    app: &App,
+    tx: &mut Tx,
+    name: &str,
+    email: &str,
+    settings: &Settings,
+    creator: &UserId,
+) -> Result<OrganizationId> {
+    let id = OrganizationId::new(&app.env);
+    let project = ProjectId::new(&app.env);
+    let now = app.now();
+    let service_user = users::insert_service(app, tx, &format!("api-org-{name}")).await?;
+    let sealed = DataKey::new(&app.env).sealed(&app.root_key, &app.env);
+    tx.exec(
+        "INSERT INTO organizations
+           (id, name, email, data_key, service_user_id, default_project_id, workspace_count, settings, created_at,
+            version)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 1)",
+        args![&id, name, email, sealed, &service_user, &project, encode(settings)?, now],
+    )
+    .await?;
+    tx.exec("INSERT INTO projects (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)", args![
+        &project,
+        &id,
+        "Default Project",
+        now
+    ])
+    .await?;
+    memberships::insert(app, tx, &id, creator, "active").await?;
+    let owners = teams::insert(app, tx, &id, teams::OWNERS, "secret", &OrganizationAccess::default()).await?;
+    teams::add_member(tx, &owners, creator).await?;
+    Ok(id)
+}
+
+fn encode(settings: &Settings) -> Result<String> {
+    serde_json::to_string(settings).map_err(Error::internal)
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = find(&cx, cx.path("organization")).await?;
+    cx.one(document(&cx.app, &organization, &grants), &["entitlement_set", "default_project"]).await
+}
+
+async fn update(mut cx: Cx) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let (organization, grants) = find(&cx, cx.path("organization")).await?;
+    let granted = grants.prove_organization::<perm::UpdateOrganization, _>(organization)?;
+    let wrong = data.attributes.check();
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
+    }
+    let mut settings: Settings = serde_json::from_str(&granted.settings).map_err(Error::internal)?;
+    let name = data.attributes.name.clone().unwrap_or_else(|| granted.name.clone());
+    let email = data.attributes.email.clone().unwrap_or_else(|| granted.email.clone());
+    data.attributes.apply(&mut settings);
+    let mut tx = cx.app.db.begin().await?;
+    if name != granted.name && taken(&mut tx, &name).await? {
+        return Err(Error::invalid("name", "Name has already been taken"));
+    }
+    tx.exec("UPDATE organizations SET name = $2, email = $3, settings = $4, version = version + 1 WHERE id = $1", args![
+        &granted.id,
+        &name,
+        email,
+        encode(&settings)?
+    ])
+    .await?;
+    tx.commit().await?;
+    let (organization, grants) = find(&cx, &name).await?;
+    Ok(Reply::one(document(&cx.app, &organization, &grants)))
+}
+
+async fn delete(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = find(&cx, cx.path("organization")).await?;
+    let granted = grants.prove_organization::<perm::DeleteOrganization, _>(organization)?;
+    let mut tx = cx.app.db.begin().await?;
+    tx.exec("DELETE FROM blobs WHERE organization_id = $1", args![&granted.id]).await?;
+    // The synthetic users of its tokens end with it.
+    tx.exec(
+        "DELETE FROM users WHERE service = TRUE AND (id = $2 OR id IN
+           (SELECT service_user_id FROM teams WHERE organization_id = $1))",
+        args![&granted.id, &granted.service_user_id],
+    )
+    .await?;
+    tx.exec("DELETE FROM organizations WHERE id = $1", args![&granted.id]).await?;
+    tx.commit().await?;
+    cx.app.identities.forget();
+    Ok(Reply::no_content())
+}
+
+async fn entitlements(cx: Cx) -> Result<Reply> {
+    let (organization, _) = find(&cx, cx.path("organization")).await?;
+    Ok(Reply::one(entitlement_set(&organization)))
+}
+
+/// What the organization may use. Features that this server does not have yet are false, so that no client waits for
+/// them.
+fn entitlement_set(organization: &Organization) -> Resource {
+    Resource::new("entitlement-sets", organization.id.to_string(), &json!({
+        "agents": false, "audit-logging": false, "configuration-designer": false, "cost-estimation": false,
+        "global-run-tasks": false, "module-tests-generation": false, "operations": true, "policy-enforcement": false,
+        "policy-limit": null, "policy-mandatory-enforcement-limit": null, "policy-set-limit": null,
+        "private-module-registry": false, "private-policy-agents": false, "private-run-tasks": false,
+        "private-vcs": false, "run-task-limit": null, "run-task-mandatory-enforcement-limit": null,
+        "run-task-workspace-limit": null, "run-tasks": false, "self-serve-billing": false, "sentinel": false,
+        "sso": false, "state-storage": true, "teams": true, "usage-reporting": false, "user-limit": null,
+        "vcs-integrations": false, "versioned-policy-set-limit": null,
+    }))
+}
+
+fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Document<'a> {
+        external_id: &'a OrganizationId,
+        name: &'a str,
+        email: &'a str,
+        created_at: String,
+        #[serde(flatten)]
+        settings: Settings,
+        permissions: serde_json::Value,
+        fair_run_queuing_enabled: bool,
+        saml_enabled: bool,
+        two_factor_conformant: bool,
+        plan_expired: bool,
+        plan_expires_at: Option<String>,
+        plan_is_trial: bool,
+        plan_is_enterprise: bool,
+        plan_identifier: &'a str,
+        is_unified: bool,
+        is_in_degraded_mode: bool,
+        global_module_sharing: bool,
+        global_provider_sharing: bool,
+        remaining_testable_count: u32,
+    }
+    let attributes = Document {
+        external_id: &organization.id,
+        name: &organization.name,
+        email: &organization.email,
+        created_at: organization.created_at.iso8601(),
+        settings: serde_json::from_str(&organization.settings).unwrap_or_default(),
+        permissions: json!(grants.organization_document()),
+        fair_run_queuing_enabled: true,
+        saml_enabled: false,
+        two_factor_conformant: true,
+        plan_expired: false,
+        plan_expires_at: None,
+        plan_is_trial: false,
+        plan_is_enterprise: true,
+        plan_identifier: "enterprise",
+        is_unified: false,
+        is_in_degraded_mode: false,
+        global_module_sharing: false,
+        global_provider_sharing: false,
+        remaining_testable_count: 100,
+    };
+    let path = format!("/api/v2/organizations/{}", organization.name);
+    Resource::new("organizations", organization.name.as_str(), &attributes)
+        .relate("default-project", Linkage::One("projects", organization.default_project_id.to_string()))
+        .relate("default-agent-pool", Linkage::None)
+        .relate("entitlement-set", Linkage::One("entitlement-sets", organization.id.to_string()))
+        .relate("authentication-token", Linkage::Link(app.url(&format!("{path}/authentication-token"))))
+        .link("self", path)
+}
+
+/// The organizations of these ids, for other areas' documents: id → name.
+pub async fn name_of(app: &App, id: &OrganizationId) -> Result<String> {
+    let found: Option<(String,)> =
+        app.db.one("SELECT name FROM organizations WHERE id = $1", args![id]).await?;
+    found.map(|(name,)| name).ok_or(Error::NotFound)
+}

@@ -1,0 +1,397 @@
+//! API tokens of users, teams and organizations.
+//!
+//! A token is 256 random bits, shown once, when it is made; what is stored is its keyed hash. It expires after two years
+//! unless the request says otherwise, and can be revoked, which the server sees at once. Team and organization have one
+//! *single* token each, which the next replaces; teams may have more that carry a description.
+//! Source: the User, Team and Organization Token APIs; semantics.md §6.4.
+
+use crate::{organizations, teams};
+use authz::{Actor, perm};
+use axum::http::Method;
+use db::{FromRow, Tx, args};
+use http_api::{App, Cx, Error, Linkage, Patch, Reply, Resource, Result, Routes};
+use kernel::{
+    Secret, Timestamp,
+    ids::{OrganizationId, TeamId, TokenId, UserId},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Seconds that a token is good for when nobody says: two years.
+const DEFAULT_LIFE_SECONDS: i64 = 2 * 365 * 24 * 3600;
+
+#[derive(Clone, Debug, FromRow)]
+struct Token {
+    id: TokenId,
+    kind: String,
+    user_id: UserId,
+    team_id: Option<TeamId>,
+    organization_id: Option<OrganizationId>,
+    description: String,
+    created_by: Option<UserId>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+}
+
+const COLUMNS: &str =
+    "id, kind, user_id, team_id, organization_id, description, created_by, created_at, expires_at, last_used_at";
+
+/// Whose token to make.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// A person.
+    User(UserId),
+    /// A team; with its organization and synthetic user.
+    Team(TeamId, OrganizationId, UserId),
+    /// An organization; with its synthetic user.
+    Organization(OrganizationId, UserId),
+}
+
+/// The operations on tokens.
+pub fn routes() -> Routes {
+    let organization = "/organizations/{organization}/authentication-token";
+    Routes::new()
+        .op(Method::GET, "/users/{id}/authentication-tokens", "accounts.user-tokens.list", list_user)
+        .op(Method::POST, "/users/{id}/authentication-tokens", "accounts.user-tokens.create", create_user)
+        .op(Method::GET, "/authentication-tokens/{id}", "accounts.tokens.read", read)
+        .op(Method::DELETE, "/authentication-tokens/{id}", "accounts.tokens.delete", delete)
+        .op(Method::GET, organization, "accounts.organization-token.read", read_organization)
+        .op(Method::POST, organization, "accounts.organization-token.create", create_organization)
+        .op(Method::DELETE, organization, "accounts.organization-token.delete", delete_organization)
+        .op(Method::GET, "/teams/{id}/authentication-token", "accounts.team-token.read", read_team)
+        .op(Method::POST, "/teams/{id}/authentication-token", "accounts.team-token.create", create_team)
+        .op(Method::DELETE, "/teams/{id}/authentication-token", "accounts.team-token.delete", delete_team)
+        .op(Method::GET, "/teams/{id}/authentication-tokens", "accounts.team-tokens.list", list_team)
+        .op(Method::POST, "/teams/{id}/authentication-tokens", "accounts.team-tokens.create", create_team_described)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Attributes {
+    description: Option<String>,
+    expired_at: Patch<String>,
+}
+
+impl Attributes {
+    fn expires_at(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        match &self.expired_at {
+            Patch::Absent => Ok(Some(now.plus_seconds(DEFAULT_LIFE_SECONDS))),
+            Patch::Null => Ok(None),
+            Patch::Value(text) => match Timestamp::parse(text) {
+                Some(at) if at > now => Ok(Some(at)),
+                Some(_) => Err(Error::invalid("expired-at", "Expired at must be in the future")),
+                None => Err(Error::invalid("expired-at", "Expired at must be an ISO 8601 date and time with an offset")),
+            },
+        }
+    }
+}
+
+/// A new token's text: random, in the form that TFE's have.
+pub fn generate(app: &App) -> Secret {
+    // 58^49 > 2^256: the part after the dots alone carries the strength.
+    Secret::new(format!("{}.atlasv1.{}", app.env.base58(14), app.env.base58(67)))
+}
+
+/// What a token is made with.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Replaces the one *single* token of a team or an organization.
+    pub single: bool,
+    /// Free text.
+    pub description: String,
+    /// Who made it, unless the system did.
+    pub created_by: Option<UserId>,
+    /// When it ends; never, if none.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Stores a token; its text is given back to be shown once, or was preset by the operator.
+pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Result<TokenId> {
+    let id = TokenId::new(&app.env);
+    let (kind, user, team, organization) = match &new.owner {
+        Owner::User(user) => ("user", user, None, None),
+        Owner::Team(team, organization, user) => ("team", user, Some(team), Some(organization)),
+        Owner::Organization(organization, user) => ("organization", user, None, Some(organization)),
+    };
+    if new.single {
+        tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user]).await?;
+    }
+    tx.exec(
+        "INSERT INTO tokens (id, kind, hash, user_id, team_id, organization_id, single, description, created_by,
+                             created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        args![
+            &id,
+            kind,
+            app.hasher.hash(text.expose()),
+            user,
+            team,
+            organization,
+            new.single,
+            new.description,
+            new.created_by.as_ref(),
+            app.now(),
+            new.expires_at
+        ],
+    )
+    .await?;
+    Ok(id)
+}
+
+async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
+    let attributes = if has_body(&cx) { cx.data::<Attributes>().await?.attributes } else { Attributes::default() };
+    let description = attributes.description.clone().unwrap_or_default();
+    if !single && description.is_empty() && !matches!(owner, Owner::User(_)) {
+        return Err(Error::invalid("description", "Description can't be blank"));
+    }
+    let new = NewToken {
+        owner,
+        single,
+        description,
+        created_by: Some(cx.actor()?.user_id().clone()),
+        expires_at: attributes.expires_at(cx.app.now())?,
+    };
+    let text = generate(&cx.app);
+    let mut tx = cx.app.db.begin().await?;
+    let id = insert(&cx.app, &mut tx, new, &text).await?;
+    tx.commit().await?;
+    cx.app.identities.forget();
+    let token = by_id(&cx.app, id.as_str()).await?;
+    Ok(Reply::created(document(&token, Some(text.expose()))))
+}
+
+fn has_body(cx: &Cx) -> bool {
+    cx.headers.get("content-length").is_none_or(|length| length != "0")
+        && (cx.headers.contains_key("content-length") || cx.headers.contains_key("transfer-encoding"))
+}
+
+async fn by_id(app: &App, id: &str) -> Result<Token> {
+    app.db
+        .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tokens WHERE id = $1")), args![id])
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+/// The user of the path, who must be the caller: only people manage their own tokens.
+fn own_user(cx: &Cx) -> Result<UserId> {
+    match cx.actor()? {
+        Actor::User { id, .. } if id.as_str() == cx.path("id") => Ok(id.clone()),
+        _ => Err(Error::NotFound),
+    }
+}
+
+async fn list_user(cx: Cx) -> Result<Reply> {
+    let user = own_user(&cx)?;
+    let tokens: Vec<Token> = cx
+        .app
+        .db
+        .all(
+            db::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND kind = 'user' ORDER BY created_at, id"
+            )),
+            args![&user],
+        )
+        .await?;
+    let page = cx.page();
+    let total = i64::try_from(tokens.len()).unwrap_or(i64::MAX);
+    let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
+    let items = tokens.iter().skip(start).take(page.size as usize).map(|t| document(t, None)).collect();
+    cx.page_of(kernel::Paged { items, page, total: Some(total) }, &["created_by"]).await
+}
+
+async fn create_user(cx: Cx) -> Result<Reply> {
+    let user = own_user(&cx)?;
+    make(cx, Owner::User(user), false).await
+}
+
+/// A token that the caller manages.
+async fn find(cx: &Cx, id: &str) -> Result<Token> {
+    let token = by_id(&cx.app, id).await?;
+    let allowed = match (&token.team_id, &token.organization_id) {
+        (Some(team), _) => manages_team(cx, team.as_str()).await.is_ok(),
+        (None, Some(organization)) => {
+            let name = organizations::name_of(&cx.app, organization).await?;
+            owned(cx, &name).await.is_ok()
+        }
+        (None, None) => matches!(cx.actor()?, Actor::User { id, .. } if *id == token.user_id),
+    };
+    if allowed { Ok(token) } else { Err(Error::NotFound) }
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let token = find(&cx, cx.path("id")).await?;
+    cx.one(document(&token, None), &["created_by"]).await
+}
+
+async fn delete(cx: Cx) -> Result<Reply> {
+    let token = find(&cx, cx.path("id")).await?;
+    revoke(&cx.app, &token.id).await?;
+    Ok(Reply::no_content())
+}
+
+/// Revokes a token: the next request with it is refused.
+pub async fn revoke(app: &App, id: &TokenId) -> Result<()> {
+    app.db.exec("DELETE FROM tokens WHERE id = $1", args![id]).await?;
+    app.identities.forget();
+    Ok(())
+}
+
+/// The organization of the path, whose token only owners manage.
+async fn owned(cx: &Cx, name: &str) -> Result<Owner> {
+    let (organization, grants) = organizations::find(cx, name).await?;
+    let granted = grants.prove_organization::<perm::ManageOrganizationToken, _>(organization)?;
+    Ok(Owner::Organization(granted.id.clone(), granted.service_user_id.clone()))
+}
+
+/// The team of an id, whose tokens its members and team managers manage.
+async fn manages_team(cx: &Cx, id: &str) -> Result<Owner> {
+    let (team, grants) = teams::find(cx, id).await?;
+    if grants.manages_team_tokens(teams::facts(cx, &team).await?) {
+        return Ok(Owner::Team(team.id, team.organization_id, team.service_user_id));
+    }
+    Err(Error::NotFound)
+}
+
+async fn single(app: &App, owner: &Owner) -> Result<Token> {
+    let (Owner::User(user) | Owner::Team(_, _, user) | Owner::Organization(_, user)) = owner;
+    app.db
+        .one(
+            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND single = TRUE")),
+            args![user],
+        )
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+async fn read_single(cx: Cx, owner: Owner) -> Result<Reply> {
+    let token = single(&cx.app, &owner).await?;
+    cx.one(document(&token, None), &["created_by"]).await
+}
+
+async fn delete_single(cx: Cx, owner: Owner) -> Result<Reply> {
+    let token = single(&cx.app, &owner).await?;
+    revoke(&cx.app, &token.id).await?;
+    Ok(Reply::no_content())
+}
+
+async fn read_organization(cx: Cx) -> Result<Reply> {
+    let owner = owned(&cx, cx.path("organization")).await?;
+    read_single(cx, owner).await
+}
+
+async fn create_organization(cx: Cx) -> Result<Reply> {
+    let owner = owned(&cx, cx.path("organization")).await?;
+    make(cx, owner, true).await
+}
+
+async fn delete_organization(cx: Cx) -> Result<Reply> {
+    let owner = owned(&cx, cx.path("organization")).await?;
+    delete_single(cx, owner).await
+}
+
+async fn read_team(cx: Cx) -> Result<Reply> {
+    let owner = manages_team(&cx, cx.path("id")).await?;
+    read_single(cx, owner).await
+}
+
+async fn create_team(cx: Cx) -> Result<Reply> {
+    let owner = manages_team(&cx, cx.path("id")).await?;
+    make(cx, owner, true).await
+}
+
+async fn delete_team(cx: Cx) -> Result<Reply> {
+    let owner = manages_team(&cx, cx.path("id")).await?;
+    delete_single(cx, owner).await
+}
+
+async fn create_team_described(cx: Cx) -> Result<Reply> {
+    let owner = manages_team(&cx, cx.path("id")).await?;
+    make(cx, owner, false).await
+}
+
+async fn list_team(cx: Cx) -> Result<Reply> {
+    manages_team(&cx, cx.path("id")).await?;
+    let tokens: Vec<Token> = cx
+        .app
+        .db
+        .all(
+            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tokens WHERE team_id = $1 ORDER BY created_at, id")),
+            args![cx.path("id")],
+        )
+        .await?;
+    cx.list(tokens.iter().map(|t| document(t, None)).collect(), &["created_by"]).await
+}
+
+fn document(token: &Token, text: Option<&str>) -> Resource {
+    let attributes = json!({
+        "created-at": token.created_at.iso8601(),
+        "last-used-at": token.last_used_at.map(Timestamp::iso8601),
+        "expired-at": token.expires_at.map(Timestamp::iso8601),
+        "description": token.description,
+        "token": text,
+    });
+    let resource = Resource::new("authentication-tokens", token.id.as_str(), &attributes)
+        .relate("created-by", Linkage::maybe("users", token.created_by.as_ref().map(UserId::as_str)));
+    match (&token.team_id, token.kind.as_str()) {
+        (Some(team), _) => resource.relate("team", Linkage::One("teams", team.to_string())),
+        (None, "user") => resource.relate("user", Linkage::One("users", token.user_id.to_string())),
+        _ => resource,
+    }
+}
+
+/// One line of `ferroform token list`.
+#[derive(Clone, Debug, FromRow)]
+pub struct Listed {
+    /// The token's id.
+    pub id: TokenId,
+    /// `user`, `team` or `organization`.
+    pub kind: String,
+    /// The user it acts as.
+    pub username: String,
+    /// Free text.
+    pub description: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends; never, if none.
+    pub expires_at: Option<Timestamp>,
+    /// About when it was used last; never, if none.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// All tokens of the installation, for its operator.
+pub async fn list_all(app: &App) -> Result<Vec<Listed>> {
+    app.db
+        .all(
+            "SELECT t.id, t.kind, u.username, t.description, t.created_at, t.expires_at, t.last_used_at
+             FROM tokens t JOIN users u ON u.id = t.user_id ORDER BY t.created_at, t.id",
+            vec![],
+        )
+        .await
+}
+
+/// Makes a token for a user by name, for the operator.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such user.
+pub async fn create_for(app: &App, username: &str, description: &str, days: Option<i64>) -> Result<(TokenId, Secret)> {
+    let mut tx = app.db.begin().await?;
+    let found: Option<(UserId,)> =
+        tx.one("SELECT id FROM users WHERE username = $1 AND service = FALSE", args![username]).await?;
+    let (user,) = found.ok_or(Error::NotFound)?;
+    let text = generate(app);
+    let seconds = days.map_or(DEFAULT_LIFE_SECONDS, |days| days.saturating_mul(24 * 3600));
+    let new = NewToken {
+        owner: Owner::User(user),
+        single: false,
+        description: description.to_owned(),
+        created_by: None,
+        expires_at: Some(app.now().plus_seconds(seconds)),
+    };
+    let id = insert(app, &mut tx, new, &text).await?;
+    tx.commit().await?;
+    Ok((id, text))
+}
+

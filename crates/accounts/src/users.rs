@@ -1,0 +1,169 @@
+//! Users: `/account/details`, and the synthetic users behind the tokens of teams and organizations.
+//!
+//! Source: the Account and Users APIs; semantics.md §6.4. A caller sees the users that share an organization with them.
+
+use authz::Actor;
+use axum::http::Method;
+use db::{FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use kernel::{Timestamp, ids::UserId};
+use serde::Deserialize;
+use serde_json::json;
+
+/// A user as stored.
+#[derive(Clone, Debug, FromRow)]
+pub struct User {
+    /// Stable id.
+    pub id: UserId,
+    /// Unique name.
+    pub username: String,
+    /// Address.
+    pub email: String,
+    /// May administrate the whole installation.
+    pub site_admin: bool,
+    /// Synthetic: stands behind a team's or an organization's token.
+    pub service: bool,
+}
+
+const COLUMNS: &str = "id, username, email, site_admin, service";
+
+/// The operations on users.
+pub fn routes() -> Routes {
+    Routes::new()
+        .op(Method::GET, "/account/details", "accounts.account.read", account)
+        .op(Method::PATCH, "/account/update", "accounts.account.update", update)
+        .op(Method::GET, "/users/{id}", "accounts.users.read", read)
+}
+
+pub(crate) fn loaders(loaders: &mut Loaders) {
+    loaders.add("users", |cx, ids| async move {
+        let mut found = Vec::new();
+        for user in by_ids(&cx.app, &ids).await? {
+            found.push(document(&cx, &user)?);
+        }
+        Ok(found)
+    });
+}
+
+/// The users of these ids, in one query.
+pub async fn by_ids(app: &App, ids: &[String]) -> Result<Vec<User>> {
+    let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+    if marks.is_empty() {
+        return Ok(vec![]);
+    }
+    app.db
+        .all(
+            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM users WHERE id IN ({})", marks.join(", "))),
+            ids.iter().map(db::Arg::from).collect(),
+        )
+        .await
+}
+
+async fn account(cx: Cx) -> Result<Reply> {
+    let id = cx.actor()?.user_id().to_string();
+    let user = by_ids(&cx.app, &[id]).await?.pop().ok_or(Error::NotFound)?;
+    Ok(Reply::one(document(&cx, &user)?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Attributes {
+    username: Option<String>,
+    email: Option<String>,
+}
+
+async fn update(mut cx: Cx) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let Actor::User { id, .. } = cx.actor()?.clone() else { return Err(Error::NotFound) };
+    let mut tx = cx.app.db.begin().await?;
+    if let Some(username) = &data.attributes.username {
+        if username.is_empty() {
+            return Err(Error::invalid("username", "Username can't be blank"));
+        }
+        let taken: Option<(String,)> =
+            tx.one("SELECT id FROM users WHERE username = $1 AND id <> $2", args![username, &id]).await?;
+        if taken.is_some() {
+            return Err(Error::invalid("username", "Username has already been taken"));
+        }
+        tx.exec("UPDATE users SET username = $2 WHERE id = $1", args![&id, username]).await?;
+    }
+    if let Some(email) = &data.attributes.email {
+        if !email.contains('@') {
+            return Err(Error::invalid("email", "Email is not a valid email address"));
+        }
+        tx.exec("UPDATE users SET email = $2 WHERE id = $1", args![&id, email]).await?;
+    }
+    tx.commit().await?;
+    cx.app.identities.forget();
+    let user = by_ids(&cx.app, &[id.to_string()]).await?.pop().ok_or(Error::NotFound)?;
+    Ok(Reply::one(document(&cx, &user)?))
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let id = cx.path("id").to_owned();
+    let user = by_ids(&cx.app, std::slice::from_ref(&id)).await?.pop().ok_or(Error::NotFound)?;
+    let own = cx.actor()?.user_id();
+    let acquainted: Option<(i64,)> = cx
+        .app
+        .db
+        .one(
+            "SELECT CAST(1 AS BIGINT) FROM organization_memberships a
+             JOIN organization_memberships b ON b.organization_id = a.organization_id
+             WHERE a.user_id = $1 AND b.user_id = $2 LIMIT 1",
+            args![own, &id],
+        )
+        .await?;
+    if user.id != *own && acquainted.is_none() {
+        return Err(Error::NotFound);
+    }
+    Ok(Reply::one(document(&cx, &user)?))
+}
+
+/// A user as this caller sees them: the address is shown to themselves alone.
+pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
+    let myself = cx.actor()?.user_id() == &user.id;
+    let mut attributes = json!({
+        "username": user.username, "is-service-account": user.service, "avatar-url": null, "auth-method": "tfe",
+        "v2-only": false, "is-site-admin": user.site_admin, "is-admin": user.site_admin, "is-sso-login": false,
+        "is-confirmed": true, "is-unified": false, "is-sudo": false, "enterprise-support": false,
+        "two-factor": { "enabled": false, "verified": false },
+        "permissions": {
+            "can-create-organizations": !user.service, "can-view-settings": myself, "can-change-email": myself,
+            "can-change-username": myself, "can-change-password": false, "can-manage-sessions": false,
+            "can-manage-sso-identities": false, "can-manage-user-tokens": myself && !user.service,
+            "can-update-user": myself && !user.service, "can-reenable-2fa-by-unlinking": false,
+            "can-manage-hcp-account": false,
+        },
+    });
+    if myself {
+        attributes["email"] = json!(user.email);
+        attributes["unconfirmed-email"] = json!(null);
+    }
+    let tokens = cx.app.url(&format!("/api/v2/users/{}/authentication-tokens", user.id));
+    Ok(Resource::new("users", user.id.as_str(), &attributes)
+        .relate("authentication-tokens", Linkage::Link(tokens))
+        .link("self", format!("/api/v2/users/{}", user.id)))
+}
+
+/// Makes the synthetic user behind tokens.
+pub(crate) async fn insert_service(app: &App, tx: &mut Tx, username: &str) -> Result<UserId> {
+    insert(tx, &UserId::new(&app.env), username, "", false, true, app.now()).await
+}
+
+/// Makes a user.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: &UserId,
+    username: &str,
+    email: &str,
+    site_admin: bool,
+    service: bool,
+    now: Timestamp,
+) -> Result<UserId> {
+    tx.exec(
+        "INSERT INTO users (id, username, email, site_admin, service, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        args![id, username, email, site_admin, service, now],
+    )
+    .await?;
+    Ok(id.clone())
+}

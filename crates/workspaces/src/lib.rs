@@ -1,0 +1,25 @@
+//! Workspaces, their locks, their variables, and which teams may do what in them.
+//!
+//! Reading order: [`workspaces`], [`lock`], [`variables`], [`team_access`], [`projects`].
+
+pub mod lock;
+pub mod projects;
+pub mod team_access;
+pub mod variables;
+pub mod workspaces;
+
+pub use workspaces::Workspace;
+
+use http_api::{Routes, include::Loaders};
+
+/// Every operation of this area.
+pub fn routes() -> Routes {
+    workspaces::routes().and(lock::routes()).and(variables::routes()).and(team_access::routes()).and(projects::routes())
+}
+
+/// How this area's resources are read when another document includes them.
+pub fn loaders(loaders: &mut Loaders) {
+    workspaces::loaders(loaders);
+    variables::loaders(loaders);
+    projects::loaders(loaders);
+}

@@ -1,0 +1,787 @@
+//! Workspaces: by id, and by organization and name.
+//!
+//! Whoever holds any permission in a workspace may read it; the attributes are the same for all, `permissions` says what
+//! the caller may do. Source: the Workspaces API; semantics.md §2, §6.1, §7; cli-protocol.md §1.2.
+
+use accounts::organizations;
+use authz::{Granted, Grants, InWorkspace, Visible, perm};
+use axum::http::Method;
+use db::{Arg, FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
+use kernel::{
+    Paged, Timestamp,
+    ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, StateVersionId, WorkspaceId},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+
+/// A workspace as stored, with the name of its organization.
+#[derive(Clone, Debug, FromRow)]
+pub struct Workspace {
+    /// Stable id.
+    pub id: WorkspaceId,
+    /// Whose workspace it is.
+    pub organization_id: OrganizationId,
+    /// The name of that organization.
+    pub organization: String,
+    /// The project it is grouped in.
+    pub project_id: ProjectId,
+    /// Unique in the organization.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Whether a successful plan with changes is applied without asking.
+    pub auto_apply: bool,
+    /// Whether destroy plans are allowed.
+    pub allow_destroy_plan: bool,
+    /// `remote` (runs here) or `local` (only state and locks).
+    pub execution_mode: String,
+    /// `terraform` or `tofu`; an addition to TFE's API.
+    pub engine: String,
+    /// A version, a constraint or `latest`.
+    pub terraform_version: String,
+    /// Where in the configuration the engine runs; empty is its root.
+    pub working_directory: String,
+    /// Whether runs print JSON lines instead of text.
+    pub structured_run_output_enabled: bool,
+    /// Whether every workspace of the organization may read this one's state.
+    pub global_remote_state: bool,
+    settings: String,
+    /// Who holds the lock: `user`, `team`, `run`, or nobody.
+    pub lock_kind: Option<String>,
+    /// The id of the holder.
+    pub lock_holder: Option<String>,
+    /// What the holder said.
+    pub lock_reason: Option<String>,
+    /// The run that works, waits for a person, or waits first in the queue.
+    pub current_run_id: Option<RunId>,
+    /// The configuration that a run without its own takes.
+    pub current_configuration_version_id: Option<ConfigurationVersionId>,
+    /// The newest finalized state.
+    pub current_state_version_id: Option<StateVersionId>,
+    /// Managed resources in the current state.
+    pub resource_count: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    latest_change_at: Timestamp,
+}
+
+/// All columns of [`Workspace`], from `workspaces w JOIN organizations o`.
+pub const SELECT: &str = "SELECT w.id, w.organization_id, o.name AS organization, w.project_id, w.name, w.description,
+    w.auto_apply, w.allow_destroy_plan, w.execution_mode, w.engine, w.terraform_version, w.working_directory,
+    w.structured_run_output_enabled, w.global_remote_state, w.settings, w.lock_kind, w.lock_holder, w.lock_reason,
+    w.current_run_id, w.current_configuration_version_id, w.current_state_version_id, w.resource_count, w.created_at, w.updated_at,
+    w.latest_change_at
+  FROM workspaces w JOIN organizations o ON o.id = w.organization_id";
+
+/// What a workspace document may include.
+const INCLUDES: &[&str] = &[
+    "organization",
+    "project",
+    "current_run",
+    "current_run.plan",
+    "current_run.apply",
+    "current_run.configuration_version",
+    "current_run.configuration_version.ingress_attributes",
+    "current_configuration_version",
+    "current_configuration_version.ingress_attributes",
+    "current_state_version",
+    "locked_by",
+    "readme",
+    "outputs",
+    "effective_tag_bindings",
+    "agent_pool",
+    "vars",
+];
+
+impl InWorkspace for Workspace {
+    fn workspace(&self) -> &WorkspaceId {
+        &self.id
+    }
+    fn project(&self) -> &ProjectId {
+        &self.project_id
+    }
+    fn organization(&self) -> &OrganizationId {
+        &self.organization_id
+    }
+}
+
+/// The attributes that only the API reads; stored as one JSON document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Settings {
+    auto_apply_run_trigger: bool,
+    queue_all_runs: bool,
+    speculative_enabled: bool,
+    file_triggers_enabled: bool,
+    trigger_prefixes: Vec<String>,
+    trigger_patterns: Vec<String>,
+    assessments_enabled: bool,
+    environment: String,
+    source: String,
+    source_name: Option<String>,
+    source_url: Option<String>,
+    overwrites_execution_mode: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            auto_apply_run_trigger: false,
+            queue_all_runs: false,
+            speculative_enabled: true,
+            file_triggers_enabled: true,
+            trigger_prefixes: vec![],
+            trigger_patterns: vec![],
+            assessments_enabled: false,
+            environment: "default".to_owned(),
+            source: "tfe-api".to_owned(),
+            source_name: None,
+            source_url: None,
+            overwrites_execution_mode: false,
+        }
+    }
+}
+
+/// What a request may set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Attributes {
+    name: Option<String>,
+    description: Patch<String>,
+    auto_apply: Option<bool>,
+    auto_apply_run_trigger: Option<bool>,
+    allow_destroy_plan: Option<bool>,
+    execution_mode: Option<String>,
+    operations: Option<bool>,
+    engine: Option<String>,
+    terraform_version: Option<String>,
+    working_directory: Patch<String>,
+    structured_run_output_enabled: Option<bool>,
+    global_remote_state: Option<bool>,
+    queue_all_runs: Option<bool>,
+    speculative_enabled: Option<bool>,
+    file_triggers_enabled: Option<bool>,
+    trigger_prefixes: Option<Vec<String>>,
+    trigger_patterns: Option<Vec<String>>,
+    assessments_enabled: Option<bool>,
+    source_name: Patch<String>,
+    source_url: Patch<String>,
+}
+
+impl Attributes {
+    /// Every attribute that is wrong, each with a sentence.
+    fn check(&self) -> Result<()> {
+        let mut wrong = Vec::new();
+        if let Some(name) = &self.name {
+            if name.is_empty() || name.len() > 90 {
+                wrong.push(("name", "Name must have between 1 and 90 characters"));
+            } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+                wrong.push(("name", "Name can only include letters, numbers, -, and _"));
+            }
+        }
+        if self.execution_mode.as_deref().is_some_and(|mode| mode != "remote" && mode != "local") {
+            wrong.push(("execution-mode", "Execution mode must be remote or local: this server has no agent pools yet"));
+        }
+        if self.engine.as_deref().is_some_and(|engine| engine != "terraform" && engine != "tofu") {
+            wrong.push(("engine", "Engine must be terraform or tofu"));
+        }
+        if self.terraform_version.as_deref().is_some_and(|version| !is_version(version)) {
+            wrong.push(("terraform-version", "Terraform version is not a version, a version constraint or \"latest\""));
+        }
+        if let Patch::Value(directory) = &self.working_directory {
+            if directory.starts_with('/') || directory.split('/').any(|part| part == "..") {
+                wrong.push(("working-directory", "Working directory must be a relative path inside the configuration"));
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Invalid(wrong.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()))
+    }
+
+    /// Carries the request over to a workspace.
+    fn apply(self, workspace: &mut Workspace, settings: &mut Settings) {
+        fn set<T>(to: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *to = value;
+            }
+        }
+        set(&mut workspace.name, self.name);
+        self.description.apply(&mut workspace.description);
+        set(&mut workspace.auto_apply, self.auto_apply);
+        set(&mut workspace.allow_destroy_plan, self.allow_destroy_plan);
+        // `operations` is the older form of the execution mode.
+        let mode = self.execution_mode.or_else(|| self.operations.map(|on| if on { "remote" } else { "local" }.to_owned()));
+        settings.overwrites_execution_mode |= mode.is_some();
+        set(&mut workspace.execution_mode, mode);
+        set(&mut workspace.engine, self.engine);
+        set(&mut workspace.terraform_version, self.terraform_version);
+        self.working_directory.apply_or(&mut workspace.working_directory, String::new());
+        set(&mut workspace.structured_run_output_enabled, self.structured_run_output_enabled);
+        set(&mut workspace.global_remote_state, self.global_remote_state);
+        set(&mut settings.auto_apply_run_trigger, self.auto_apply_run_trigger);
+        set(&mut settings.queue_all_runs, self.queue_all_runs);
+        set(&mut settings.speculative_enabled, self.speculative_enabled);
+        set(&mut settings.file_triggers_enabled, self.file_triggers_enabled);
+        set(&mut settings.trigger_prefixes, self.trigger_prefixes);
+        set(&mut settings.trigger_patterns, self.trigger_patterns);
+        set(&mut settings.assessments_enabled, self.assessments_enabled);
+        self.source_name.apply(&mut settings.source_name);
+        self.source_url.apply(&mut settings.source_url);
+    }
+}
+
+/// `1.11.4`, `1.6.0-beta1`, `~> 1.9.0`, `>= 1.5, < 2.0` or `latest`.
+fn is_version(text: &str) -> bool {
+    text == "latest"
+        || text.split(',').all(|part| {
+            let number = part.trim().trim_start_matches(['~', '>', '<', '=', '!']).trim();
+            let core = number.split(['-', '+']).next().unwrap_or_default();
+            !core.is_empty() && core.split('.').count() <= 3 && core.split('.').all(|n| n.parse::<u32>().is_ok())
+        })
+}
+
+/// The operations on workspaces.
+pub fn routes() -> Routes {
+    let named = "/organizations/{organization}/workspaces/{name}";
+    Routes::new()
+        .op(Method::GET, "/organizations/{organization}/workspaces", "workspaces.workspaces.list", list)
+        .op(Method::POST, "/organizations/{organization}/workspaces", "workspaces.workspaces.create", create)
+        .op(Method::GET, named, "workspaces.workspaces.read-by-name", read)
+        .op(Method::PATCH, named, "workspaces.workspaces.update-by-name", update)
+        .op(Method::DELETE, named, "workspaces.workspaces.delete-by-name", delete)
+        .op(
+            Method::POST,
+            "/organizations/{organization}/workspaces/{name}/actions/safe-delete",
+            "workspaces.workspaces.safe-delete-by-name",
+            safe_delete,
+        )
+        .op(Method::GET, "/workspaces/{id}", "workspaces.workspaces.read", read)
+        .op(Method::PATCH, "/workspaces/{id}", "workspaces.workspaces.update", update)
+        .op(Method::DELETE, "/workspaces/{id}", "workspaces.workspaces.delete", delete)
+        .op(Method::POST, "/workspaces/{id}/actions/safe-delete", "workspaces.workspaces.safe-delete", safe_delete)
+}
+
+pub(crate) fn loaders(loaders: &mut Loaders) {
+    loaders.add("workspaces", |cx, ids| async move {
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{SELECT} WHERE w.id IN ({})", marks.join(", "));
+        let rows: Vec<Workspace> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let grants = cx.grants(&row.organization_id).await?;
+            if let Ok(visible) = grants.prove_workspace::<perm::ReadWorkspace, _>(row) {
+                found.push(document(&visible, &grants));
+            }
+        }
+        Ok(found)
+    });
+}
+
+/// The workspace that a path names, by `{id}` or by `{organization}` and `{name}`, with the proof of `P`.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is absent or the caller lacks `P` in it.
+pub async fn granted<P: authz::WorkspacePermission>(cx: &Cx) -> Result<(Granted<P, Workspace>, Arc<Grants>)> {
+    let by_name = cx.has_path("organization");
+    let row = if by_name {
+        let sql = format!("{SELECT} WHERE o.name = $1 AND w.name = $2");
+        cx.app.db.one(db::AssertSqlSafe(sql), args![cx.path("organization"), cx.path("name")]).await?
+    } else {
+        let sql = format!("{SELECT} WHERE w.id = $1");
+        cx.app.db.one(db::AssertSqlSafe(sql), args![cx.path("id")]).await?
+    };
+    prove(cx, row).await
+}
+
+/// The workspace of an id that came in a body or a row, with the proof of `P`.
+pub async fn granted_by_id<P: authz::WorkspacePermission>(
+    cx: &Cx,
+    id: &str,
+) -> Result<(Granted<P, Workspace>, Arc<Grants>)> {
+    let row = by_id(&cx.app, id).await?;
+    prove(cx, row).await
+}
+
+/// A workspace without asking who reads: for the system's own work.
+pub async fn by_id(app: &App, id: &str) -> Result<Option<Workspace>> {
+    app.db.one(db::AssertSqlSafe(format!("{SELECT} WHERE w.id = $1")), args![id]).await
+}
+
+async fn prove<P: authz::WorkspacePermission>(
+    cx: &Cx,
+    row: Option<Workspace>,
+) -> Result<(Granted<P, Workspace>, Arc<Grants>)> {
+    let row = row.ok_or(Error::NotFound)?;
+    let grants = cx.grants(&row.organization_id).await?;
+    Ok((grants.prove_workspace(row)?, grants))
+}
+
+/// Locks the row of a workspace until the transaction ends, and returns it as it is then.
+pub async fn hold(tx: &mut Tx, id: &WorkspaceId) -> Result<Workspace> {
+    // An UPDATE is the lock that both engines know.
+    if tx.exec("UPDATE workspaces SET version = version + 1 WHERE id = $1", args![id]).await? == 0 {
+        return Err(Error::NotFound);
+    }
+    tx.one(db::AssertSqlSafe(format!("{SELECT} WHERE w.id = $1")), args![id]).await?.ok_or(Error::NotFound)
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let (workspace, grants) = granted::<perm::ReadWorkspace>(&cx).await?;
+    cx.one(document(&workspace, &grants), INCLUDES).await
+}
+
+async fn list(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let page = cx.page();
+    let mut values = args![&organization.id];
+    let mut conditions = vec!["w.organization_id = $1".to_owned()];
+    let mut add = |conditions: &mut Vec<String>, text: &str, value: Arg| {
+        values.push(value);
+        conditions.push(text.replace("{}", &format!("${}", values.len())));
+    };
+    if let Visible::Of { workspaces, projects } = grants.visible() {
+        let (mut ids, mut groups) = (Vec::new(), Vec::new());
+        for id in workspaces {
+            add(&mut ids, "{}", Arg::from(id));
+        }
+        for id in projects {
+            add(&mut groups, "{}", Arg::from(id));
+        }
+        // An empty list is `IN (NULL)`, which holds for nothing.
+        let list = |marks: Vec<String>| if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
+        conditions.push(format!("(w.id IN ({}) OR w.project_id IN ({}))", list(ids), list(groups)));
+    }
+    let unfiltered = conditions.len() == 1;
+    let like = |text: &str| format!("%{}%", escape_like(&text.to_lowercase()));
+    if let Some(name) = cx.query("search[name]").filter(|name| !name.is_empty()) {
+        add(&mut conditions, "LOWER(w.name) LIKE {} ESCAPE '\\'", Arg::from(like(name)));
+    }
+    if let Some(name) = cx.query("search[wildcard-name]").filter(|name| !name.is_empty()) {
+        let pattern = escape_like(&name.to_lowercase()).replace('*', "%");
+        add(&mut conditions, "LOWER(w.name) LIKE {} ESCAPE '\\'", Arg::from(pattern));
+    }
+    if let Some(project) = cx.query("filter[project][id]").filter(|id| !id.is_empty()) {
+        add(&mut conditions, "w.project_id = {}", Arg::from(project));
+    }
+    let statuses = cx.query_list("filter[current-run][status]");
+    if !statuses.is_empty() {
+        let mut marks = Vec::new();
+        for status in statuses {
+            add(&mut marks, "{}", Arg::from(status));
+        }
+        conditions.push(format!(
+            "EXISTS (SELECT 1 FROM runs r WHERE r.id = w.current_run_id AND r.status IN ({}))",
+            marks.join(", ")
+        ));
+    }
+    // Workspaces have no tags yet, so none bears the tags that are asked for.
+    if !cx.query_list("search[tags]").is_empty() || cx.query("filter[tagged][0][key]").is_some() {
+        conditions.push("FALSE".to_owned());
+    }
+    let filtered = !unfiltered || conditions.len() > 1;
+    let condition = conditions.join(" AND ");
+    let total = if filtered {
+        let sql = format!("SELECT COUNT(*) FROM workspaces w WHERE {condition}");
+        cx.app.db.one::<(i64,)>(db::AssertSqlSafe(sql), values.clone()).await?
+    } else {
+        cx.app
+            .db
+            .one::<(i64,)>("SELECT workspace_count FROM organizations WHERE id = $1", args![&organization.id])
+            .await?
+    };
+    let next = values.len() + 1;
+    values.extend(args![page.limit(), page.offset()]);
+    let sql = format!(
+        "{} {} WHERE {condition} ORDER BY {} LIMIT ${next} OFFSET ${}",
+        SELECT,
+        if cx.query("sort").is_some_and(|sort| sort.contains("current-run")) {
+            "LEFT JOIN runs cr ON cr.id = w.current_run_id"
+        } else {
+            ""
+        },
+        order(cx.query("sort")),
+        next + 1
+    );
+    let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = rows.iter().map(|row| document(row, &grants)).collect();
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
+}
+
+/// The order of a list. Without a wish it is by name, which is also the order that the index gives.
+fn order(sort: Option<&str>) -> &'static str {
+    match sort.unwrap_or_default() {
+        "-name" => "w.organization_id DESC, w.name DESC",
+        "current-run.created-at" => "cr.created_at IS NULL, cr.created_at, w.name",
+        "-current-run.created-at" => "cr.created_at IS NULL, cr.created_at DESC, w.name",
+        "latest-change-at" => "w.latest_change_at, w.name",
+        "-latest-change-at" => "w.latest_change_at DESC, w.name",
+        _ => "w.organization_id, w.name",
+    }
+}
+
+/// Text to be found as it is inside a LIKE pattern with `\` as its escape.
+fn escape_like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+async fn create(mut cx: Cx) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let organization = grants.prove_organization::<perm::CreateWorkspace, _>(organization)?;
+    data.attributes.check()?;
+    if data.attributes.name.is_none() {
+        return Err(Error::invalid("name", "Name can't be blank"));
+    }
+    let app = cx.app.clone();
+    let mut tx = app.db.begin().await?;
+    let project = match data.related("project") {
+        Some(id) => crate::projects::in_organization(&mut tx, id, &organization.id).await?,
+        None => organization.default_project_id.clone(),
+    };
+    let now = app.now();
+    let mut settings = Settings::default();
+    let mut workspace = Workspace {
+        id: WorkspaceId::new(&app.env),
+        organization_id: organization.id.clone(),
+        organization: organization.name.clone(),
+        project_id: project,
+        name: String::new(),
+        description: None,
+        auto_apply: false,
+        allow_destroy_plan: true,
+        execution_mode: "remote".to_owned(),
+        engine: app.settings.default_engine.clone(),
+        terraform_version: app.settings.default_terraform_version.clone(),
+        working_directory: String::new(),
+        structured_run_output_enabled: true,
+        global_remote_state: false,
+        settings: String::new(),
+        lock_kind: None,
+        lock_holder: None,
+        lock_reason: None,
+        current_run_id: None,
+        current_configuration_version_id: None,
+        current_state_version_id: None,
+        resource_count: 0,
+        created_at: now,
+        updated_at: now,
+        latest_change_at: now,
+    };
+    data.attributes.apply(&mut workspace, &mut settings);
+    workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
+    insert(&mut tx, &workspace).await?;
+    tx.commit().await?;
+    cx.created(document(&workspace, &grants), INCLUDES).await
+}
+
+async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
+    refuse_taken_name(tx, w).await?;
+    tx.exec(
+        "INSERT INTO workspaces (id, organization_id, project_id, name, description, auto_apply, allow_destroy_plan,
+           execution_mode, engine, terraform_version, working_directory, structured_run_output_enabled,
+           global_remote_state, settings, resource_count, created_at, updated_at, latest_change_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 1)",
+        args![
+            &w.id,
+            &w.organization_id,
+            &w.project_id,
+            &w.name,
+            w.description.clone(),
+            w.auto_apply,
+            w.allow_destroy_plan,
+            &w.execution_mode,
+            &w.engine,
+            &w.terraform_version,
+            &w.working_directory,
+            w.structured_run_output_enabled,
+            w.global_remote_state,
+            &w.settings,
+            w.created_at,
+            w.updated_at,
+            w.latest_change_at
+        ],
+    )
+    .await?;
+    tx.exec("UPDATE organizations SET workspace_count = workspace_count + 1 WHERE id = $1", args![&w.organization_id])
+        .await
+        .map(drop)
+}
+
+async fn refuse_taken_name(tx: &mut Tx, w: &Workspace) -> Result<()> {
+    let taken: Option<(String,)> = tx
+        .one("SELECT id FROM workspaces WHERE organization_id = $1 AND name = $2 AND id <> $3", args![
+            &w.organization_id,
+            &w.name,
+            &w.id
+        ])
+        .await?;
+    if taken.is_some() { Err(Error::invalid("name", "Name has already been taken")) } else { Ok(()) }
+}
+
+async fn update(mut cx: Cx) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let (workspace, grants) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    data.attributes.check()?;
+    let project = data.related("project").map(str::to_owned);
+    let mut tx = cx.app.db.begin().await?;
+    let mut changed = hold(&mut tx, &workspace.id).await?;
+    let mut settings: Settings = serde_json::from_str(&changed.settings).map_err(Error::internal)?;
+    data.attributes.apply(&mut changed, &mut settings);
+    changed.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
+    changed.updated_at = cx.app.now();
+    changed.latest_change_at = changed.updated_at;
+    if let Some(project) = project {
+        changed.project_id = crate::projects::in_organization(&mut tx, &project, &changed.organization_id).await?;
+    }
+    refuse_taken_name(&mut tx, &changed).await?;
+    store(&mut tx, &changed).await?;
+    tx.commit().await?;
+    cx.one(document(&changed, &grants), INCLUDES).await
+}
+
+async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
+    tx.exec(
+        "UPDATE workspaces SET project_id = $2, name = $3, description = $4, auto_apply = $5, allow_destroy_plan = $6,
+           execution_mode = $7, engine = $8, terraform_version = $9, working_directory = $10,
+           structured_run_output_enabled = $11, global_remote_state = $12, settings = $13, updated_at = $14,
+           latest_change_at = $15
+         WHERE id = $1",
+        args![
+            &w.id,
+            &w.project_id,
+            &w.name,
+            w.description.clone(),
+            w.auto_apply,
+            w.allow_destroy_plan,
+            &w.execution_mode,
+            &w.engine,
+            &w.terraform_version,
+            &w.working_directory,
+            w.structured_run_output_enabled,
+            w.global_remote_state,
+            &w.settings,
+            w.updated_at,
+            w.latest_change_at
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn delete(cx: Cx) -> Result<Reply> {
+    let (workspace, grants) = granted::<perm::DeleteWorkspace>(&cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    let force = grants.workspace(&held.id, &held.project_id).force_delete;
+    if held.resource_count > 0 && !force {
+        return Err(Error::Forbidden(
+            "This workspace still manages resources, and the organization allows only owners to delete such \
+             workspaces. Destroy the resources first, or use safe-delete."
+                .to_owned(),
+        ));
+    }
+    remove(&mut tx, &held).await?;
+    tx.commit().await?;
+    cx.app.pulse();
+    Ok(Reply::no_content())
+}
+
+async fn safe_delete(cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::DeleteWorkspace>(&cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    if held.lock_kind.is_some() {
+        return Err(Error::conflict("Workspace is currently locked, and cannot be safely deleted."));
+    }
+    if held.resource_count > 0 {
+        return Err(Error::conflict(
+            "Workspace still manages resources. Destroy them first, or delete the workspace without safe-delete.",
+        ));
+    }
+    remove(&mut tx, &held).await?;
+    tx.commit().await?;
+    cx.app.pulse();
+    Ok(Reply::no_content())
+}
+
+/// Deletes a workspace with everything in it. Runs in progress notice that they are gone and stop.
+async fn remove(tx: &mut Tx, workspace: &Workspace) -> Result<()> {
+    tx.exec(
+        "DELETE FROM blobs WHERE id IN (
+           SELECT blob_id FROM configuration_versions WHERE workspace_id = $1
+           UNION SELECT blob_id FROM state_versions WHERE workspace_id = $1
+           UNION SELECT json_blob_id FROM state_versions WHERE workspace_id = $1
+           UNION SELECT plan_log_id FROM runs WHERE workspace_id = $1
+           UNION SELECT plan_json_id FROM runs WHERE workspace_id = $1
+           UNION SELECT plan_redacted_id FROM runs WHERE workspace_id = $1
+           UNION SELECT kept_id FROM runs WHERE workspace_id = $1
+           UNION SELECT apply_log_id FROM runs WHERE workspace_id = $1
+           UNION SELECT snapshot_id FROM runs WHERE workspace_id = $1)",
+        args![&workspace.id],
+    )
+    .await?;
+    tx.exec("DELETE FROM workspaces WHERE id = $1", args![&workspace.id]).await?;
+    tx.exec("UPDATE organizations SET workspace_count = workspace_count - 1 WHERE id = $1", args![
+        &workspace.organization_id
+    ])
+    .await
+    .map(drop)
+}
+
+/// A workspace as the holder of `grants` sees it.
+pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Document<'a> {
+        name: &'a str,
+        description: &'a Option<String>,
+        created_at: String,
+        updated_at: String,
+        latest_change_at: String,
+        locked: bool,
+        locked_reason: &'a str,
+        auto_apply: bool,
+        allow_destroy_plan: bool,
+        execution_mode: &'a str,
+        operations: bool,
+        engine: &'a str,
+        terraform_version: &'a str,
+        working_directory: Option<&'a str>,
+        structured_run_output_enabled: bool,
+        global_remote_state: bool,
+        project_remote_state: bool,
+        auto_apply_run_trigger: bool,
+        queue_all_runs: bool,
+        speculative_enabled: bool,
+        file_triggers_enabled: bool,
+        trigger_prefixes: Vec<String>,
+        trigger_patterns: Vec<String>,
+        assessments_enabled: bool,
+        environment: String,
+        source: String,
+        source_name: Option<String>,
+        source_url: Option<String>,
+        source_module_id: Option<&'a str>,
+        resource_count: i64,
+        apply_duration_average: Option<u32>,
+        plan_duration_average: Option<u32>,
+        policy_check_failures: Option<u32>,
+        run_failures: Option<u32>,
+        workspace_kpis_runs_count: Option<u32>,
+        vcs_repo: Option<&'a str>,
+        vcs_repo_identifier: Option<&'a str>,
+        tag_names: [&'a str; 0],
+        auto_destroy_at: Option<&'a str>,
+        auto_destroy_activity_duration: Option<&'a str>,
+        auto_destroy_status: Option<&'a str>,
+        inherits_project_auto_destroy: bool,
+        last_assessment_result_at: Option<&'a str>,
+        no_code_upgrade_available: bool,
+        hyok_enabled: bool,
+        setting_overwrites: serde_json::Value,
+        actions: serde_json::Value,
+        permissions: authz::document::WorkspaceDocument,
+    }
+    let settings: Settings = serde_json::from_str(&workspace.settings).unwrap_or_default();
+    let attributes = Document {
+        name: &workspace.name,
+        description: &workspace.description,
+        created_at: workspace.created_at.iso8601(),
+        updated_at: workspace.updated_at.iso8601(),
+        latest_change_at: workspace.latest_change_at.iso8601(),
+        locked: workspace.lock_kind.is_some(),
+        locked_reason: workspace.lock_reason.as_deref().unwrap_or_default(),
+        auto_apply: workspace.auto_apply,
+        allow_destroy_plan: workspace.allow_destroy_plan,
+        execution_mode: &workspace.execution_mode,
+        operations: workspace.execution_mode != "local",
+        engine: &workspace.engine,
+        terraform_version: &workspace.terraform_version,
+        working_directory: Some(workspace.working_directory.as_str()),
+        structured_run_output_enabled: workspace.structured_run_output_enabled,
+        global_remote_state: workspace.global_remote_state,
+        project_remote_state: false,
+        auto_apply_run_trigger: settings.auto_apply_run_trigger,
+        queue_all_runs: settings.queue_all_runs,
+        speculative_enabled: settings.speculative_enabled,
+        file_triggers_enabled: settings.file_triggers_enabled,
+        trigger_prefixes: settings.trigger_prefixes,
+        trigger_patterns: settings.trigger_patterns,
+        assessments_enabled: settings.assessments_enabled,
+        environment: settings.environment,
+        source: settings.source,
+        source_name: settings.source_name,
+        source_url: settings.source_url,
+        source_module_id: None,
+        resource_count: workspace.resource_count,
+        apply_duration_average: None,
+        plan_duration_average: None,
+        policy_check_failures: None,
+        run_failures: None,
+        workspace_kpis_runs_count: None,
+        vcs_repo: None,
+        vcs_repo_identifier: None,
+        tag_names: [],
+        auto_destroy_at: None,
+        auto_destroy_activity_duration: None,
+        auto_destroy_status: None,
+        inherits_project_auto_destroy: true,
+        last_assessment_result_at: None,
+        no_code_upgrade_available: false,
+        hyok_enabled: false,
+        setting_overwrites: json!({ "execution-mode": settings.overwrites_execution_mode, "agent-pool": false }),
+        actions: json!({ "is-destroyable": true }),
+        permissions: grants.workspace(&workspace.id, &workspace.project_id).document(),
+    };
+    let holder_kind = match workspace.lock_kind.as_deref() {
+        Some("run") => "runs",
+        Some("team") => "teams",
+        _ => "users",
+    };
+    let current_run = || Linkage::maybe("runs", workspace.current_run_id.as_ref().map(RunId::as_str));
+    Resource::new("workspaces", workspace.id.as_str(), &attributes)
+        .relate("organization", Linkage::One("organizations", workspace.organization.clone()))
+        .relate("project", Linkage::One("projects", workspace.project_id.to_string()))
+        .relate("current-run", current_run())
+        .relate("latest-run", current_run())
+        .relate("locked-by", Linkage::maybe(holder_kind, workspace.lock_holder.clone()))
+        .relate(
+            "current-configuration-version",
+            Linkage::maybe(
+                "configuration-versions",
+                workspace.current_configuration_version_id.as_ref().map(ConfigurationVersionId::as_str),
+            ),
+        )
+        .relate(
+            "current-state-version",
+            Linkage::maybe(
+                "state-versions",
+                workspace.current_state_version_id.as_ref().map(StateVersionId::as_str),
+            ),
+        )
+        .relate("agent-pool", Linkage::None)
+        .relate("ssh-key", Linkage::None)
+        .relate("readme", Linkage::None)
+        .relate("vars", Linkage::Link(format!("/api/v2/workspaces/{}/vars", workspace.id)))
+        .link("self", format!("/api/v2/organizations/{}/workspaces/{}", workspace.organization, workspace.name))
+        .link("self-html", format!("/app/{}/workspaces/{}", workspace.organization, workspace.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_version;
+
+    #[test]
+    fn versions_constraints_and_latest_are_accepted() {
+        for text in ["1.11.4", "0.10.0", "1.6.0-beta1", "~> 1.9.0", ">= 1.5, < 2.0", "latest"] {
+            assert!(is_version(text), "{text}");
+        }
+        for text in ["nonexisting", "", "1.x", "1.2.3.4"] {
+            assert!(!is_version(text), "{text}");
+        }
+    }
+}
