@@ -1,0 +1,82 @@
+//! Who calls.
+
+use kernel::ids::{OrganizationId, TeamId, TokenId, UserId};
+
+/// The kinds of caller that the API admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TokenKind {
+    /// A person: everything their teams may do, and their own account.
+    #[default]
+    User,
+    /// A team: exactly what that team may do.
+    Team,
+    /// An organization: set-up of workspaces and teams, never runs.
+    Organization,
+}
+
+/// The caller behind one authenticated token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A person.
+    User {
+        /// Their id.
+        id: UserId,
+        /// Their unique name.
+        username: String,
+        /// Whether they administer the whole installation.
+        site_admin: bool,
+        /// The token they showed.
+        token: TokenId,
+    },
+    /// A team's token.
+    Team {
+        /// The team.
+        id: TeamId,
+        /// Whose team it is.
+        organization: OrganizationId,
+        /// The synthetic user that stands for the team wherever the API names a user.
+        service_user: UserId,
+        /// The token shown.
+        token: TokenId,
+    },
+    /// An organization's token.
+    Organization {
+        /// The organization.
+        id: OrganizationId,
+        /// The synthetic user that stands for the organization wherever the API names a user.
+        service_user: UserId,
+        /// The token shown.
+        token: TokenId,
+    },
+}
+
+impl Actor {
+    /// The person, or the synthetic user that stands for the team or organization.
+    pub fn user_id(&self) -> &UserId {
+        match self {
+            Self::User { id, .. } => id,
+            Self::Team { service_user, .. } | Self::Organization { service_user, .. } => service_user,
+        }
+    }
+
+    /// The token that was shown.
+    pub fn token(&self) -> &TokenId {
+        match self {
+            Self::User { token, .. } | Self::Team { token, .. } | Self::Organization { token, .. } => token,
+        }
+    }
+
+    /// Whether the caller administers the whole installation. Only a person can.
+    pub fn is_site_admin(&self) -> bool {
+        matches!(self, Self::User { site_admin: true, .. })
+    }
+
+    /// What kind of token was shown.
+    pub fn kind(&self) -> TokenKind {
+        match self {
+            Self::User { .. } => TokenKind::User,
+            Self::Team { .. } => TokenKind::Team,
+            Self::Organization { .. } => TokenKind::Organization,
+        }
+    }
+}
