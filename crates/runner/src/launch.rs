@@ -1,0 +1,180 @@
+//! Building the confined command of a phase: shell, environment, CLI configuration.
+
+use crate::{
+    engine::Engine,
+    job::{Job, Phase},
+    process::Held,
+    runner::RunnerConfig,
+    script,
+    variables::{self, Environment},
+    workdir::{Prepared, RunDir, Setup},
+};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// What a shell finds its programs in; the server's own `PATH` is none of the run's business.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Everything that a phase's commands have in common.
+pub(crate) struct Launcher<'a> {
+    pub(crate) config: &'a RunnerConfig,
+    pub(crate) job: &'a Job,
+    pub(crate) dir: &'a RunDir,
+    pub(crate) engine: &'a Engine,
+}
+
+impl Launcher<'_> {
+    /// Starts the phase's shell, which waits for its mark to be written.
+    pub(crate) fn start(&self, prepared: &Prepared, preamble: &[u8]) -> Result<Held, Setup> {
+        let environment = variables::environment(self.job)?;
+        let mut first = preamble.to_vec();
+        for note in &environment.notes {
+            first.extend_from_slice(note.as_bytes());
+            first.push(b'\n');
+        }
+        let log = self.dir.open_log(&first)?;
+        let options = script::options(
+            self.job,
+            &prepared.up,
+            &prepared.files,
+            self.job.structured_output && speaks_json(&self.engine.version),
+            environment.parallelism,
+        );
+        let mut command = self.command(
+            match self.job.phase {
+                Phase::Plan => script::PLAN,
+                Phase::Apply => script::APPLY,
+            },
+            &prepared.cwd,
+            &environment,
+            log,
+        )?;
+        if self.job.phase == Phase::Apply {
+            command.arg(if prepared.warm { "warm" } else { "init" });
+        }
+        command.args(options);
+        self.held(command)
+    }
+
+    /// Starts the command that prints the providers' schemas.
+    pub(crate) fn schemas(&self, folder: &Path) -> Result<Held, Setup> {
+        let environment = variables::environment(self.job)?;
+        let cwd = self.dir.phase(self.job.phase).join("config").join(folder);
+        let nowhere = File::options().write(true).open("/dev/null")?;
+        let command = self.command(script::SCHEMAS, &cwd, &environment, nowhere)?;
+        self.held(command)
+    }
+
+    fn held(&self, mut command: Command) -> Result<Held, Setup> {
+        let phase = self.dir.phase(self.job.phase);
+        let mut read = vec![self.engine.path.as_path()];
+        read.extend(self.config.provider_mirror.as_deref());
+        read.extend(self.config.engine_cli_config.as_deref());
+        self.config
+            .sandbox
+            .confine(&mut command, &read, &[&phase])
+            .map_err(|error| Setup::Layout(format!("the engine cannot be confined: {error}")))?;
+        Ok(Held::start(command)?)
+    }
+
+    fn command(
+        &self,
+        script: &str,
+        cwd: &Path,
+        environment: &Environment,
+        output: File,
+    ) -> Result<Command, Setup> {
+        let phase = self.dir.phase(self.job.phase);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "ferroform"]).arg(&self.engine.path).arg(&phase).current_dir(cwd);
+        command.stdout(Stdio::from(output.try_clone()?)).stderr(Stdio::from(output));
+        command.env_clear().envs([
+            ("PATH", PATH),
+            ("LANG", "C.UTF-8"),
+            ("TF_IN_AUTOMATION", "1"),
+            ("TF_INPUT", "0"),
+            ("CHECKPOINT_DISABLE", "1"),
+            ("TF_WORKSPACE", &self.job.workspace),
+        ]);
+        command.env("HOME", phase.join("home")).env("TMPDIR", phase.join("tmp"));
+        if let Some(file) = self.cli_config(&phase, environment)? {
+            command.env("TF_CLI_CONFIG_FILE", file);
+        }
+        command.envs(self.config.environment.iter().map(|(key, value)| (key, value)));
+        command.envs(&environment.variables);
+        Ok(command)
+    }
+
+    /// The engine's CLI configuration, when there is something to say in it.
+    fn cli_config(&self, phase: &Path, environment: &Environment) -> io::Result<Option<PathBuf>> {
+        if let Some(file) = &self.config.engine_cli_config {
+            return Ok(Some(file.clone()));
+        }
+        let mut text = String::new();
+        if let Some(mirror) = &self.config.provider_mirror {
+            text.push_str(&installation(mirror));
+        }
+        for (host, token) in &environment.credentials {
+            text.push_str(&format!("credentials \"{host}\" {{\n  token = \"{token}\"\n}}\n"));
+        }
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let file = phase.join("home/engine.tfrc");
+        fs::write(&file, text)?;
+        Ok(Some(file))
+    }
+}
+
+/// Providers that the mirror has come from there alone; otherwise the engine asks their registry as well, and a machine
+/// without a way out could not initialise.
+fn installation(mirror: &Path) -> String {
+    let held: Vec<String> = providers(mirror).iter().map(|name| serde_json::Value::from(name.as_str()).to_string()).collect();
+    let path = serde_json::Value::from(mirror.to_string_lossy()).to_string();
+    let list = held.join(", ");
+    format!(
+        "provider_installation {{\n  filesystem_mirror {{\n    path    = {path}\n    include = [{list}]\n  }}\n  \
+         direct {{\n    exclude = [{list}]\n  }}\n}}\n"
+    )
+}
+
+/// `host/namespace/type` of each provider in a mirror's folder.
+fn providers(mirror: &Path) -> Vec<String> {
+    let below = |folder: PathBuf| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    };
+    let found = below(mirror.to_owned()).into_iter().flat_map(below).flat_map(below);
+    let mut names: Vec<String> =
+        found.filter_map(|path| Some(path.strip_prefix(mirror).ok()?.to_str()?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// Whether an engine of this version can print its plan as JSON lines. OpenTofu always could.
+fn speaks_json(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (0, 15, 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_of_the_mirror_is_not_asked_for_elsewhere() {
+        let mirror = tempfile::tempdir().unwrap();
+        fs::create_dir_all(mirror.path().join("registry.terraform.io/hashicorp/null/3.2.0/linux_amd64")).unwrap();
+        let text = installation(mirror.path());
+        assert!(text.contains("exclude = [\"registry.terraform.io/hashicorp/null\"]"), "{text}");
+    }
+
+    #[test]
+    fn old_engines_do_not_print_json() {
+        assert!(!speaks_json("0.14.11") && speaks_json("0.15.3") && speaks_json("1.11.4"));
+    }
+}

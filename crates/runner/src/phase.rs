@@ -1,0 +1,453 @@
+//! One phase from its start to its outcome.
+//!
+//! [`Execution::execute`] sets the work directory up and starts the engine; [`Execution::follow`] watches log, state,
+//! signals and time until the engine's shell has ended; [`crate::collect`] turns what it left into an [`Outcome`].
+//! [`Execution::resume`] enters at whichever of these an earlier server had reached.
+
+use crate::{
+    collect::Ended,
+    engine::Engine,
+    folder::Folder,
+    job::{Control, ControlError, Job, Outcome, Phase, Signal},
+    launch::Launcher,
+    mask::Masker,
+    process::{self, Group},
+    runner::Inner,
+    tail::Tail,
+    watch::Watch,
+    workdir::{RunDir, Setup, exists},
+};
+use bytes::Bytes;
+use std::{
+    fs::File,
+    future::pending,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
+
+/// From a change of the state to its upload. Engines write the state after each resource; a run of quick ones becomes
+/// one upload. Little is at risk meanwhile: the file itself outlives the server.
+const PACE: Duration = Duration::from_millis(250);
+/// Before a snapshot that the server refused is offered again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A job that is being carried out.
+pub(crate) struct Execution {
+    pub(crate) runner: Arc<Inner>,
+    pub(crate) job: Arc<Job>,
+    pub(crate) control: Arc<dyn Control>,
+    pub(crate) dir: RunDir,
+}
+
+/// Why a phase was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Canceled,
+    Killed,
+    TimedOut,
+}
+
+/// What the server was asked for before the engine could start.
+enum Inputs {
+    Plan { archive: Box<dyn Read + Send>, state: Option<Vec<u8>> },
+    Apply { kept: Vec<u8>, state: Option<Vec<u8>> },
+}
+
+/// A phase whose engine runs, or has run.
+pub(crate) struct Started {
+    pub(crate) engine: Engine,
+    pub(crate) group: Option<Group>,
+    pub(crate) log: File,
+    /// Where the engine was started, relative to `config`.
+    pub(crate) folder: PathBuf,
+    /// How long it has been running.
+    pub(crate) age: Duration,
+}
+
+enum Start {
+    Started(Started),
+    Canceled,
+}
+
+impl Execution {
+    /// Carries the job out from the start.
+    pub(crate) async fn execute(&self) -> Outcome {
+        let engine = match self.engine().await {
+            Ok(engine) => engine,
+            Err(outcome) => return outcome,
+        };
+        let preamble = preamble(&engine);
+        let start = match self.inputs().await {
+            Ok(inputs) => self.start(engine, &preamble, inputs).await,
+            Err(setup) => Err(setup),
+        };
+        match start {
+            Ok(Start::Started(started)) => self.finish(started).await,
+            Ok(Start::Canceled) => {
+                self.control.log(&self.job, Bytes::from(preamble));
+                self.cleared(Outcome::Canceled { forced: false, state: None }).await
+            }
+            Err(setup) => {
+                let outcome = self.setup_failed(&preamble, &setup.to_string());
+                self.cleared(outcome).await
+            }
+        }
+    }
+
+    /// Finishes what an earlier server began.
+    pub(crate) async fn resume(&self) -> Outcome {
+        // Without a mark the engine was never told to go.
+        let Some(mark) = self.dir.mark() else { return self.execute().await };
+        let group = match Group::adopt(&mark) {
+            Ok(group) => group,
+            Err(error) => return self.lost(&format!("the engine's process cannot be found: {error}")),
+        };
+        if group.is_none() && !self.ended() {
+            let begun = self.job.phase == Phase::Apply && self.has(&["out", "apply.begun"]);
+            if begun && !self.dir.interrupted() {
+                return self.lost("the engine was killed in the middle of the apply");
+            }
+            if !begun {
+                return self.execute().await;
+            }
+        }
+        let engine = match self.engine().await {
+            Ok(engine) => engine,
+            Err(outcome) => return outcome,
+        };
+        let (log, folder) = match (File::open(self.dir.log()), self.dir.started_folder()) {
+            (Ok(log), Ok(folder)) => (log, folder),
+            (Err(error), _) | (_, Err(error)) => return self.lost(&format!("its folder cannot be read: {error}")),
+        };
+        self.finish(Started { engine, group, log, folder, age: process::age(&mark) }).await
+    }
+
+    async fn engine(&self) -> Result<Engine, Outcome> {
+        // Only the version that made a plan can read it.
+        let planned_with = match self.job.phase {
+            Phase::Plan => None,
+            Phase::Apply => self.dir.ready().map(|facts| facts.engine_version),
+        };
+        let version = planned_with.as_deref().or(self.job.version.as_deref());
+        let engine = self.runner.config.engines.resolve(self.job.tool, version).await;
+        engine.map_err(|error| self.setup_failed(b"", &error.to_string()))
+    }
+
+    async fn inputs(&self) -> Result<Inputs, Setup> {
+        let state = self.control.state(&self.job);
+        match self.job.phase {
+            Phase::Plan => {
+                let (archive, state) = tokio::join!(self.control.configuration(&self.job), state);
+                Ok(Inputs::Plan {
+                    archive: self.fetched("configuration version", archive)?,
+                    state: self.fetched("state", state)?,
+                })
+            }
+            Phase::Apply => {
+                let (kept, state) = tokio::join!(self.control.kept(&self.job), state);
+                Ok(Inputs::Apply {
+                    kept: self.fetched("plan", kept)?.ok_or(Setup::NoPlan)?,
+                    state: self.fetched("state", state)?,
+                })
+            }
+        }
+    }
+
+    fn fetched<T>(&self, what: &str, result: Result<T, ControlError>) -> Result<T, Setup> {
+        result.map_err(|error| {
+            tracing::error!(run = %self.job.run, %error, "the {what} of a run cannot be read");
+            Setup::Layout(format!("the {what} cannot be read from storage; the server's log says why"))
+        })
+    }
+
+    /// Everything on disk and the start of the engine, in one go on a thread that may block.
+    async fn start(&self, engine: Engine, preamble: &[u8], inputs: Inputs) -> Result<Start, Setup> {
+        let (runner, job, dir) = (Arc::clone(&self.runner), Arc::clone(&self.job), self.dir.clone());
+        let (signals, preamble) = (self.control.signals(&self.job), preamble.to_vec());
+        let start = move || {
+            let config = &runner.config;
+            dir.begin(&job)?;
+            let prepared = match inputs {
+                Inputs::Plan { archive, state } => {
+                    dir.prepare_plan(&job, archive, &config.archive_limits, state.as_deref())?
+                }
+                Inputs::Apply { kept, state } => {
+                    let limits = kept_limits(config.artifact_bytes);
+                    dir.prepare_apply(&job, &engine.version, &kept, &limits, state.as_deref())?
+                }
+            };
+            let launcher = Launcher { config, job: &job, dir: &dir, engine: &engine };
+            let held = launcher.start(&prepared, &preamble)?;
+            let ready = dir.set_started_folder(&prepared.folder).and_then(|()| dir.set_mark(&held.mark));
+            if *signals.borrow() != Signal::Continue || ready.is_err() {
+                held.abandon();
+                ready?;
+                return Ok(Start::Canceled);
+            }
+            let (log, group) = (File::open(dir.log())?, held.go()?);
+            let age = Duration::ZERO;
+            Ok(Start::Started(Started { engine, group: Some(group), log, folder: prepared.folder, age }))
+        };
+        spawn_blocking(start).await.map_err(|error| Setup::Io(io::Error::other(error)))?
+    }
+
+    /// Follows the engine to its end and collects what it left.
+    async fn finish(&self, started: Started) -> Outcome {
+        let Started { engine, group, log, folder, age } = started;
+        let sensitive = self.job.variables.iter().filter(|variable| variable.sensitive);
+        let masker = Masker::new(sensitive.map(|variable| (variable.value.expose().as_str(), variable.hcl)));
+        let tail = Tail::new(log, masker);
+        let mut following = Following { execution: self, tail, stop: None, rescued: None };
+        if self.dir.interrupted() {
+            following.stop = Some(Stop::Canceled);
+        }
+        if let Some(group) = group {
+            if let Err(error) = following.follow(&group, age).await {
+                tracing::error!(run = %self.job.run, %error, "a phase cannot be followed; its engine is killed");
+                following.rescue().await;
+                group.kill();
+                if let Ok(end) = group.end() {
+                    let _ = end.readable().await;
+                }
+            }
+            if let Err(error) = spawn_blocking(|| group.reap()).await {
+                tracing::error!(run = %self.job.run, %error, "the engine's end could not be waited for");
+            }
+        }
+        let Following { tail, stop, rescued, .. } = following;
+        Ended { execution: self, engine, folder, tail, stop, rescued }.outcome().await
+    }
+
+    /// The phase cannot be continued. What the engine wrote is all that is left of it.
+    fn lost(&self, why: &str) -> Outcome {
+        let text = format!("\nThe phase was interrupted: {why}.\n");
+        self.control.log(&self.job, Bytes::from(text));
+        let state = match self.job.phase {
+            Phase::Plan => None,
+            Phase::Apply => self.dir.state(&self.job, self.runner.config.artifact_bytes).ok().flatten(),
+        };
+        Outcome::Failed { message: format!("{} was interrupted: {why}", self.job.phase.name()), state, plan: None }
+    }
+
+    fn setup_failed(&self, preamble: &[u8], why: &str) -> Outcome {
+        let message = format!("Setup failed: {why}");
+        let mut text = preamble.to_vec();
+        text.extend_from_slice(message.as_bytes());
+        text.push(b'\n');
+        self.control.log(&self.job, Bytes::from(text));
+        Outcome::failed(message)
+    }
+
+    /// Removes the folder of a phase that never started its engine.
+    async fn cleared(&self, outcome: Outcome) -> Outcome {
+        let dir = self.dir.clone();
+        match spawn_blocking(move || dir.remove()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(run = %self.job.run, %error, "a work directory could not be removed");
+            }
+            Err(error) => tracing::warn!(run = %self.job.run, %error, "a work directory could not be removed"),
+        }
+        outcome
+    }
+
+    fn ended(&self) -> bool {
+        self.has(&["out", "end"])
+    }
+
+    fn has(&self, path: &[&str]) -> bool {
+        Folder::open(&self.dir.phase(self.job.phase)).is_ok_and(|phase| exists(&phase, path))
+    }
+}
+
+/// The state of following one engine.
+struct Following<'a> {
+    execution: &'a Execution,
+    tail: Tail,
+    stop: Option<Stop>,
+    /// The state as it was just before a kill, which may tear the file.
+    rescued: Option<Vec<u8>>,
+}
+
+impl Following<'_> {
+    async fn follow(&mut self, group: &Group, age: Duration) -> io::Result<()> {
+        let Execution { runner, job, control, dir } = self.execution;
+        let log = runner.watcher.watch(&dir.log())?;
+        let state = match job.phase {
+            Phase::Plan => None,
+            Phase::Apply => Some(runner.watcher.watch(&dir.state_folder(job))?),
+        };
+        let end = group.end()?;
+        let mut signals = control.signals(job);
+        let mut deadline = Instant::now() + job.timeout.saturating_sub(age);
+        let mut snapshots = Snapshots::new(self.execution);
+        // Once, for what was written before the watches were set.
+        self.tail.pump(&**control, job)?;
+        let mut listening = true;
+        loop {
+            let wanted = *signals.borrow_and_update();
+            self.obey(wanted, group).await?;
+            tokio::select! {
+                biased;
+                ended = end.readable() => {
+                    drop(ended?);
+                    break;
+                }
+                () = log.changed() => self.tail.pump(&**control, job)?,
+                changed = signals.changed(), if listening => listening = changed.is_ok(),
+                () = sleep_until(deadline), if self.stop != Some(Stop::Killed) => {
+                    deadline = Instant::now() + runner.config.grace;
+                    self.out_of_time(group).await?;
+                }
+                () = snapshots.step(state.as_ref()) => {}
+            }
+        }
+        snapshots.settle().await;
+        Ok(())
+    }
+
+    /// Does what the server wants, once.
+    async fn obey(&mut self, wanted: Signal, group: &Group) -> io::Result<()> {
+        match (wanted, self.stop) {
+            (Signal::Cancel, None) => self.interrupt(Stop::Canceled, group),
+            (Signal::Kill, stop) if stop != Some(Stop::Killed) => {
+                self.rescue().await;
+                self.stop = Some(Stop::Killed);
+                group.kill();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn out_of_time(&mut self, group: &Group) -> io::Result<()> {
+        match self.stop {
+            None => self.interrupt(Stop::TimedOut, group),
+            // Interrupted a while ago, on whosever wish: the time is up.
+            Some(_) => {
+                self.rescue().await;
+                self.stop = Some(Stop::TimedOut);
+                group.kill();
+                Ok(())
+            }
+        }
+    }
+
+    fn interrupt(&mut self, why: Stop, group: &Group) -> io::Result<()> {
+        // Written down first: an engine that is interrupted twice stops without finishing what it has begun, so a
+        // server that comes after this one must not do it again.
+        self.execution.dir.set_interrupted()?;
+        self.stop = Some(why);
+        group.interrupt();
+        Ok(())
+    }
+
+    async fn rescue(&mut self) {
+        if self.execution.job.phase == Phase::Apply {
+            self.rescued = read_state(self.execution).await;
+        }
+    }
+}
+
+async fn read_state(execution: &Execution) -> Option<Vec<u8>> {
+    let (dir, job) = (execution.dir.clone(), Arc::clone(&execution.job));
+    let limit = execution.runner.config.artifact_bytes;
+    match spawn_blocking(move || dir.state(&job, limit)).await {
+        Ok(Ok(state)) => state,
+        Ok(Err(error)) => {
+            tracing::warn!(run = %execution.job.run, %error, "a run's state cannot be read");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Uploading the state as it changes, one upload at a time.
+struct Snapshots<'a> {
+    execution: &'a Execution,
+    /// When the next one is due.
+    due: Option<Instant>,
+    uploading: Option<crate::job::Boxed<'a, bool>>,
+    last: Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl<'a> Snapshots<'a> {
+    fn new(execution: &'a Execution) -> Self {
+        Self { execution, due: None, uploading: None, last: Arc::default() }
+    }
+
+    /// Makes one step: notices a change, begins an upload when it is due, or ends one. Safe to drop at any time.
+    async fn step(&mut self, state: Option<&Watch>) {
+        let Some(state) = state else { return pending().await };
+        if let Some(uploading) = &mut self.uploading {
+            let stored = uploading.await;
+            self.uploading = None;
+            if !stored {
+                self.due = Some(Instant::now() + RETRY);
+            }
+        } else if let Some(due) = self.due {
+            sleep_until(due).await;
+            self.due = None;
+            self.uploading = Some(Box::pin(upload(self.execution, Arc::clone(&self.last))));
+        } else {
+            state.changed().await;
+            self.due = Some(Instant::now() + PACE);
+        }
+    }
+
+    /// Lets an upload that has begun come to its end, so that it cannot overtake the final state.
+    async fn settle(self) {
+        if let Some(uploading) = self.uploading {
+            uploading.await;
+        }
+    }
+}
+
+async fn upload(execution: &Execution, last: Arc<std::sync::atomic::AtomicU64>) -> bool {
+    use std::sync::atomic::Ordering::Relaxed;
+    let Some(state) = read_state(execution).await else { return true };
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    let hash = hasher.finish();
+    if hash == last.load(Relaxed) {
+        return true;
+    }
+    match execution.control.snapshot(&execution.job, state).await {
+        Ok(()) => {
+            last.store(hash, Relaxed);
+            true
+        }
+        Err(error) => {
+            tracing::warn!(run = %execution.job.run, %error, "a state snapshot was not stored; it is offered again");
+            false
+        }
+    }
+}
+
+/// The three lines with which every log begins; command line clients cut exactly these from an apply's log.
+fn preamble(engine: &Engine) -> Vec<u8> {
+    use crate::engine::Tool;
+    let name = match engine.tool {
+        Tool::Terraform => "Terraform",
+        Tool::Tofu => "OpenTofu",
+    };
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{name} v{}\non linux_{arch}\nInitializing plugins and modules...\n", engine.version).into_bytes()
+}
+
+/// A kept plan comes from our own packer, which limits nothing but its size.
+fn kept_limits(artifact_bytes: u64) -> slug::Limits {
+    let expanded_bytes = artifact_bytes.saturating_mul(2);
+    slug::Limits { compressed_bytes: u64::MAX, expanded_bytes, entries: 10_000_000, ratio: u64::MAX }
+}

@@ -1,0 +1,191 @@
+//! The process group of a phase: started so that it outlives the server, and found again by the next one.
+//!
+//! The leader is a shell in its own session ([`crate::script`]). Its end is a readable pidfd, which works for a child of
+//! ours as for one that a dead server left behind. A [`Mark`] on disk names the leader by pid, start time and boot, so
+//! that a pid which another process has got since is never signalled. The mark is written *before* the engine starts:
+//! the shell waits for a line on its input, and ends without having done anything when the server dies instead.
+
+use crate::watch::readiness;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::{
+    fs,
+    io::{self, Write},
+    os::fd::OwnedFd,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio::io::unix::AsyncFd;
+
+/// What identifies a group's leader across restarts of the server.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Mark {
+    pid: i32,
+    /// Clock ticks since boot at which it was started.
+    start: u64,
+    boot: String,
+}
+
+/// A started shell that waits to be told to go.
+pub(crate) struct Held {
+    child: Child,
+    pub(crate) mark: Mark,
+}
+
+impl Held {
+    /// Starts a command whose first act is to read a line.
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        let child = command.stdin(Stdio::piped()).spawn()?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let start = stat(pid)?.start;
+        Ok(Self { child, mark: Mark { pid, start, boot: boot_id() } })
+    }
+
+    /// Lets it run. Call once the mark is written.
+    pub(crate) fn go(mut self) -> io::Result<Group> {
+        if let Some(mut input) = self.child.stdin.take() {
+            // It may have been killed by now; then there is nothing to tell it, and its end is seen as any other.
+            let _ = input.write_all(b"go\n");
+        }
+        let pid = Pid::from_child(&self.child);
+        Ok(Group { pid, leader: pidfd_open(pid, PidfdFlags::NONBLOCK)?, child: Some(self.child) })
+    }
+
+    /// Ends it before it has done anything.
+    pub(crate) fn abandon(mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A running group. Dropping it leaves it running.
+pub(crate) struct Group {
+    pid: Pid,
+    leader: OwnedFd,
+    child: Option<Child>,
+}
+
+impl Group {
+    /// Finds the group that an earlier server started. `None` when its leader has ended; what it left running in its
+    /// group is killed then.
+    pub(crate) fn adopt(mark: &Mark) -> io::Result<Option<Self>> {
+        let Some(pid) = Pid::from_raw(mark.pid).filter(|_| mark.boot == boot_id()) else { return Ok(None) };
+        let is_leader = || stat(mark.pid).is_ok_and(|stat| stat.start == mark.start && stat.state != 'Z');
+        if is_leader() {
+            let leader = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+            // Only now is the number tied to a process; ask again who that is.
+            if is_leader() {
+                return Ok(Some(Self { pid, leader, child: None }));
+            }
+        }
+        if has_members(mark) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        Ok(None)
+    }
+
+    /// Interrupts every process of the group, as Ctrl-C at a terminal does.
+    pub(crate) fn interrupt(&self) {
+        let _ = kill_process_group(self.pid, Signal::INT);
+    }
+
+    /// Kills every process of the group.
+    pub(crate) fn kill(&self) {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+    }
+
+    /// A handle on which the leader's end can be awaited.
+    pub(crate) fn end(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        readiness(self.leader.try_clone()?)
+    }
+
+    /// Call once the leader has ended: kills what it has left in its group.
+    pub(crate) fn reap(mut self) {
+        // Before the leader is waited for: until then its number cannot be given to another group.
+        self.kill();
+        if let Some(child) = &mut self.child {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// How long ago the marked process was started.
+pub(crate) fn age(mark: &Mark) -> Duration {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let now: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    let ticks = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_secs_f64(now).saturating_sub(Duration::from_millis(mark.start.saturating_mul(1000) / ticks))
+}
+
+struct Stat {
+    state: char,
+    session: i32,
+    start: u64,
+}
+
+/// The fields of `/proc/PID/stat`; its second field, the name, may hold anything, so counting starts after it.
+fn stat(pid: i32) -> io::Result<Stat> {
+    let bytes = fs::read(format!("/proc/{pid}/stat"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let fields: Vec<&str> = text.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
+    let parsed = (|| {
+        Some(Stat {
+            state: fields.first()?.chars().next()?,
+            session: fields.get(3)?.parse().ok()?,
+            start: fields.get(19)?.parse().ok()?,
+        })
+    })();
+    parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as expected")))
+}
+
+/// Whether processes of the marked session are left although its leader is gone. A number stays taken as long as
+/// anything uses it as its session, so what is found under it is ours unless it is older than the mark.
+fn has_members(mark: &Mark) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|pid| stat(pid).ok())
+        .any(|stat| stat.session == mark.pid && stat.start >= mark.start)
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).process_group(0);
+        command
+    }
+
+    #[test]
+    fn a_recycled_pid_is_not_adopted() {
+        let held = Held::start(shell("read -r go; exec sleep 1000")).unwrap();
+        let mark = held.mark.clone();
+        let group = held.go().unwrap();
+        assert!(Group::adopt(&mark).unwrap().is_some());
+        assert!(Group::adopt(&Mark { start: mark.start + 1, ..mark.clone() }).unwrap().is_none());
+        assert!(Group::adopt(&Mark { boot: "another".into(), ..mark.clone() }).unwrap().is_none());
+        group.kill();
+        group.reap();
+        assert!(Group::adopt(&mark).unwrap().is_none());
+    }
+
+    #[test]
+    fn nothing_starts_when_the_server_dies_before_the_mark_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ran");
+        let script = format!("read -r go || exit; touch {}", file.display());
+        Held::start(shell(&script)).unwrap().abandon();
+        assert!(!file.exists());
+        let group = Held::start(shell(&script)).unwrap().go().unwrap();
+        let mut child = group.child.unwrap();
+        child.wait().unwrap();
+        assert!(file.exists());
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine's command lines of a phase, and the shell that carries them out one after another.
+//!
+//! The shell, not the server, starts each step and writes down how it ended, so that a phase goes on when the server
+//! dies. Its text is fixed: paths and options reach it as arguments and are never read as shell code. It catches the
+//! interrupt that a cancel sends to the whole group, so that the engine's answer to it is still recorded, and
+//! starts no further step.
+
+use crate::{job::Job, job::Phase, variables::Files};
+
+/// `$1` engine, `$2` phase's folder, then the options of `plan`.
+pub(crate) const PLAN: &str = r#"
+read -r go && exec </dev/null || exit
+trap interrupted=1 INT
+engine=$1 out=$2/out plan=$2/plan.tfplan
+shift 2
+"$engine" init -input=false -no-color >"$out/init.out" 2>&1
+code=$?
+echo $code >"$out/init.exit"
+if [ $code = 0 ] && [ -z "$interrupted" ]; then
+  "$engine" plan "$@"
+  echo $? >"$out/plan.exit"
+  if [ -e "$plan" ] && [ -z "$interrupted" ]; then
+    "$engine" show -json "$plan" >"$out/show.out" 2>"$out/show.err"
+    echo $? >"$out/show.exit"
+  fi
+fi
+: >"$out/end"
+"#;
+
+/// `$1` engine, `$2` phase's folder, `$3` whether `init` is needed, then the options of `apply`.
+pub(crate) const APPLY: &str = r#"
+read -r go && exec </dev/null || exit
+trap interrupted=1 INT
+engine=$1 out=$2/out init=$3
+shift 3
+code=0
+if [ "$init" = init ]; then
+  "$engine" init -input=false -no-color >"$out/init.out" 2>&1
+  code=$?
+fi
+echo $code >"$out/init.exit"
+if [ $code = 0 ] && [ -z "$interrupted" ]; then
+  : >"$out/apply.begun"
+  "$engine" apply "$@"
+  echo $? >"$out/apply.exit"
+fi
+: >"$out/end"
+"#;
+
+/// Prints the schemas of the providers in use. `$1` engine, `$2` phase's folder.
+pub(crate) const SCHEMAS: &str = r#"
+read -r go && exec </dev/null || exit
+"$1" providers schema -json >"$2/out/schemas.out" 2>"$2/out/schemas.err"
+"#;
+
+/// The options of the phase's command. `up` leads from the engine's folder to the phase's; paths in messages are
+/// shorter and say nothing about this machine when they are relative.
+pub(crate) fn options(
+    job: &Job,
+    up: &str,
+    files: &Files,
+    json_lines: bool,
+    parallelism: Option<u16>,
+) -> Vec<String> {
+    let mut options = vec!["-input=false".to_owned(), "-lock=false".to_owned()];
+    options.push(if json_lines { "-json" } else { "-no-color" }.to_owned());
+    options.extend(parallelism.map(|n| format!("-parallelism={n}")));
+    options.extend(files.iter().map(|(name, _)| format!("-var-file={up}vars/{name}")));
+    match job.phase {
+        Phase::Plan => {
+            options.push("-detailed-exitcode".to_owned());
+            options.push(format!("-out={up}plan.tfplan"));
+            let flags = [
+                (job.destroy, "-destroy"),
+                (job.refresh_only, "-refresh-only"),
+                (!job.refresh, "-refresh=false"),
+            ];
+            options.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.to_owned()));
+            options.extend(job.targets.iter().map(|address| format!("-target={address}")));
+            options.extend(job.replace.iter().map(|address| format!("-replace={address}")));
+            if job.allow_config_generation {
+                options.push(format!("-generate-config-out={up}out/generated.tf"));
+            }
+        }
+        Phase::Apply => {
+            options.push("-auto-approve".to_owned());
+            options.push(format!("{up}plan.tfplan"));
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::tests::job;
+
+    #[test]
+    fn every_option_of_a_run_becomes_one_argument() {
+        let mut job = job();
+        job.destroy = true;
+        job.refresh = false;
+        job.targets = vec!["a.b[\"; rm -rf /\"]".into()];
+        job.replace = vec!["a.c".into()];
+        job.allow_config_generation = true;
+        let files: Files = vec![("ws.tfvars.json", Vec::new())];
+        assert_eq!(
+            options(&job, "../../", &files, true, Some(3)),
+            [
+                "-input=false",
+                "-lock=false",
+                "-json",
+                "-parallelism=3",
+                "-var-file=../../vars/ws.tfvars.json",
+                "-detailed-exitcode",
+                "-out=../../plan.tfplan",
+                "-destroy",
+                "-refresh=false",
+                "-target=a.b[\"; rm -rf /\"]",
+                "-replace=a.c",
+                "-generate-config-out=../../out/generated.tf",
+            ]
+        );
+        job.phase = Phase::Apply;
+        assert_eq!(options(&job, "../", &Vec::new(), false, None).last().unwrap(), "../plan.tfplan");
+    }
+}
