@@ -46,6 +46,12 @@ pub struct Settings {
     pub state_bytes: usize,
     /// Seconds that a signed URL of a stored object is good for.
     pub signed_url_seconds: i64,
+    /// Bytes of the log of a plan or an apply; what comes after is dropped.
+    pub log_bytes: usize,
+    /// Seconds that a plan may take.
+    pub plan_timeout_seconds: u64,
+    /// Seconds that an apply may take.
+    pub apply_timeout_seconds: u64,
     /// Seconds from a cancel request until a force-cancel is allowed.
     pub force_cancel_cool_off_seconds: i64,
     /// The engine of a workspace that names none: `terraform` or `tofu`.
@@ -62,6 +68,9 @@ impl Default for Settings {
             json_body_bytes: 4 << 20,
             state_bytes: 256 << 20,
             signed_url_seconds: 25 * 3600,
+            log_bytes: 64 << 20,
+            plan_timeout_seconds: 2 * 3600,
+            apply_timeout_seconds: 24 * 3600,
             force_cancel_cool_off_seconds: 60,
             default_engine: "terraform".to_owned(),
             default_terraform_version: "latest".to_owned(),
@@ -91,6 +100,7 @@ pub struct Inner {
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
     pulse: watch::Sender<u64>,
+    closing: watch::Sender<bool>,
     data_keys: RwLock<HashMap<OrganizationId, Arc<DataKey>>>,
     areas: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
@@ -128,6 +138,7 @@ impl App {
             identities: Identities::default(),
             loaders,
             pulse: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
             data_keys: RwLock::default(),
             areas: areas.into_iter().map(|part| ((*part).type_id(), part)).collect(),
         }))
@@ -145,6 +156,18 @@ impl App {
     /// a workspace was unlocked or deleted). A lost wake-up delays, it never loses: the scheduler also looks by itself.
     pub fn pulse(&self) {
         self.pulse.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Completes when the server begins to shut down: whoever holds a request open answers it then.
+    pub async fn closing(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender lives as long as this handle, so waiting cannot fail.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
+    /// Begins the shutdown.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Waits for pulses.

@@ -1,0 +1,504 @@
+//! Runs as the API shows them: read, listed, and the queue of an organization.
+//!
+//! `waiting-for` says why a run has not begun: an addition to TFE's API. Source: the Runs API; semantics.md §1.5, §1.6, §2.
+
+use crate::{
+    create,
+    life::{self, Status, StatusGroup},
+    queue::{Entry, Line, Lock, WaitingFor},
+    runs::{self, COLUMNS, Row, Run},
+};
+use accounts::organizations;
+use authz::{Grants, Visible, perm};
+use axum::http::Method;
+use db::{Arg, args};
+use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use kernel::{
+    Paged, Timestamp,
+    ids::{RunId, UserId},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use workspaces::Workspace;
+
+/// What a run document may include.
+pub const INCLUDES: &[&str] = &[
+    "plan",
+    "apply",
+    "created_by",
+    "confirmed_by",
+    "canceled_by",
+    "cost_estimate",
+    "configuration_version",
+    "configuration_version.ingress_attributes",
+    "workspace",
+    "workspace.organization",
+    "run_events",
+    "run_events.actor",
+    "comments",
+    "task_stages",
+    "policy_checks",
+];
+
+/// The operations that read runs, and the one that makes them.
+pub fn routes() -> Routes {
+    Routes::new()
+        .op(Method::POST, "/runs", "runs.runs.create", create::create)
+        .op(Method::GET, "/runs/{id}", "runs.runs.read", read)
+        .op(Method::GET, "/workspaces/{id}/runs", "runs.runs.list", list_workspace)
+        .op(Method::GET, "/organizations/{organization}/runs", "runs.runs.list-organization", list_organization)
+        .op(Method::GET, "/organizations/{organization}/runs/queue", "runs.queue.list", queue)
+        .op(Method::GET, "/organizations/{organization}/capacity", "runs.capacity.read", capacity)
+        .op(Method::GET, "/runs/{id}/policy-checks", "runs.policy-checks.list", none)
+        .op(Method::GET, "/runs/{id}/task-stages", "runs.task-stages.list", none)
+}
+
+pub(crate) fn loaders(loaders: &mut Loaders) {
+    loaders.add("runs", |cx, ids| async move {
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE id IN ({})", marks.join(", "));
+        let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
+        documents(&cx, rows.into_iter().map(Run::decode).collect::<Result<_>>()?).await
+    });
+}
+
+/// What a run's document links to beyond its own row.
+#[derive(Clone, Debug, Default)]
+pub struct Related {
+    events: Vec<String>,
+    comments: Vec<String>,
+}
+
+impl Related {
+    /// Nothing yet: of a run that was just made.
+    pub fn none() -> Self {
+        Self::default()
+    }
+}
+
+/// Runs of any workspaces as their documents; those that the caller may not see are left out. One query per kind.
+async fn documents(cx: &Cx, found: Vec<Run>) -> Result<Vec<Resource>> {
+    let mut related = related(&cx.app, &found).await?;
+    let mut known: HashMap<String, Option<(Workspace, std::sync::Arc<Grants>)>> = HashMap::new();
+    let mut documents = Vec::new();
+    for found in &found {
+        let id = found.row.workspace_id.to_string();
+        if !known.contains_key(&id) {
+            let seen = workspaces::workspaces::granted_by_id::<perm::ReadRun>(cx, &id).await;
+            known.insert(id.clone(), seen.ok().map(|(workspace, grants)| (workspace.into_inner(), grants)));
+        }
+        if let Some(Some((workspace, grants))) = known.get(&id) {
+            let links = related.remove(found.id()).unwrap_or_default();
+            documents.push(run(&cx.app, found, workspace, grants, links));
+        }
+    }
+    Ok(documents)
+}
+
+/// The events and comments of runs, in two queries.
+async fn related(app: &App, runs: &[Run]) -> Result<HashMap<RunId, Related>> {
+    let mut related: HashMap<RunId, Related> = HashMap::new();
+    if runs.is_empty() {
+        return Ok(related);
+    }
+    let marks: Vec<String> = (1..=runs.len()).map(|n| format!("${n}")).collect();
+    let ids = || runs.iter().map(|run| Arg::from(run.id())).collect::<Vec<_>>();
+    let marks = marks.join(", ");
+    let events = format!("SELECT run_id, id FROM run_events WHERE run_id IN ({marks}) ORDER BY number");
+    for (run, id) in app.db.all::<(RunId, String)>(db::AssertSqlSafe(events), ids()).await? {
+        related.entry(run).or_default().events.push(id);
+    }
+    let comments = format!("SELECT run_id, id FROM comments WHERE run_id IN ({marks}) ORDER BY created_at, id");
+    for (run, id) in app.db.all::<(RunId, String)>(db::AssertSqlSafe(comments), ids()).await? {
+        related.entry(run).or_default().comments.push(id);
+    }
+    Ok(related)
+}
+
+/// The run of the path with the proof of `P` in its workspace.
+pub async fn granted<P: authz::WorkspacePermission>(
+    cx: &Cx,
+    id: &str,
+) -> Result<(Run, authz::Granted<P, Workspace>, std::sync::Arc<Grants>)> {
+    let run = runs::by_id(&cx.app, id).await?;
+    let (workspace, grants) =
+        workspaces::workspaces::granted_by_id::<P>(cx, run.row.workspace_id.as_str()).await?;
+    Ok((run, workspace, grants))
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let (found, workspace, grants) = granted::<perm::ReadRun>(&cx, cx.path("id")).await?;
+    let links = related(&cx.app, std::slice::from_ref(&found)).await?.remove(found.id()).unwrap_or_default();
+    let waiting = match found.life.status {
+        Status::Pending | Status::PlanQueued | Status::ApplyQueued => waiting_for(&cx.app, &found, &workspace).await?,
+        _ => None,
+    };
+    let document = document(&cx.app, &found, &workspace, &grants, links, waiting);
+    cx.one(document, INCLUDES).await
+}
+
+/// Why the run has not begun what is next.
+async fn waiting_for(app: &App, run: &Run, workspace: &Workspace) -> Result<Option<WaitingFor>> {
+    let sql = format!("SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND final = FALSE ORDER BY number");
+    let rows: Vec<Row> = app.db.all(db::AssertSqlSafe(sql), args![&workspace.id]).await?;
+    let open: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
+    let line = Line { lock: lock_of(app, workspace).await?, open: entries(&open) };
+    Ok(line.waiting_for(run.id()))
+}
+
+/// Runs as the rules of the queue see them.
+pub fn entries(open: &[Run]) -> Vec<Entry<'_>> {
+    open.iter().map(|run| Entry { id: run.id(), run: &run.life }).collect()
+}
+
+/// The lock of a workspace as the rules of the queue see it, with names for people.
+pub async fn lock_of(app: &App, workspace: &Workspace) -> Result<Lock> {
+    let holder = workspace.lock_holder.clone().unwrap_or_default();
+    Ok(match workspace.lock_kind.as_deref() {
+        None => Lock::Free,
+        Some("run") => Lock::Run(holder.into()),
+        Some("team") => {
+            let found: Option<(String,)> =
+                app.db.one("SELECT name FROM teams WHERE id = $1", args![&holder]).await?;
+            Lock::Team(found.map_or(holder, |(name,)| name))
+        }
+        Some(_) => {
+            let found: Option<(String,)> =
+                app.db.one("SELECT username FROM users WHERE id = $1", args![&holder]).await?;
+            Lock::User(found.map_or(holder, |(name,)| name))
+        }
+    })
+}
+
+/// The same without names, for decisions that only ask who it is.
+pub fn lock_kind(workspace: &Workspace) -> Lock {
+    let holder = workspace.lock_holder.clone().unwrap_or_default();
+    match workspace.lock_kind.as_deref() {
+        None => Lock::Free,
+        Some("run") => Lock::Run(holder.into()),
+        Some("team") => Lock::Team(holder),
+        Some(_) => Lock::User(holder),
+    }
+}
+
+/// Conditions of a list, each with its values.
+struct Filter {
+    conditions: Vec<String>,
+    values: Vec<Arg>,
+}
+
+impl Filter {
+    fn add(&mut self, condition: &str, value: impl Into<Arg>) {
+        self.values.push(value.into());
+        self.conditions.push(condition.replace("{}", &format!("${}", self.values.len())));
+    }
+
+    fn any_of<'a>(&mut self, column: &str, allowed: impl IntoIterator<Item = &'a str>) {
+        let marks: Vec<String> = allowed
+            .into_iter()
+            .map(|value| {
+                self.values.push(Arg::from(value));
+                format!("${}", self.values.len())
+            })
+            .collect();
+        let list = if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
+        self.conditions.push(format!("{column} IN ({list})"));
+    }
+
+    /// The filters and searches that both lists share.
+    fn ask(&mut self, cx: &Cx) -> Result<()> {
+        let operations = cx.query_list("filter[operation]");
+        if operations.is_empty() {
+            self.add("r.operation <> {}", "plan_only");
+        } else {
+            self.any_of("r.operation", operations);
+        }
+        let statuses = cx.query_list("filter[status]");
+        if !statuses.is_empty() {
+            self.any_of("r.status", statuses);
+        }
+        let sources = cx.query_list("filter[source]");
+        if !sources.is_empty() {
+            self.any_of("r.source", sources);
+        }
+        if let Some(group) = cx.query("filter[status_group]").filter(|group| !group.is_empty()) {
+            let group = StatusGroup::parse(group).ok_or_else(|| {
+                Error::bad_request("bad request", "filter[status_group] is one of final, non_final and discardable")
+            })?;
+            self.any_of("r.status", group.statuses().map(Status::as_str));
+        }
+        let user = cx.query("search[user]").filter(|text| !text.is_empty());
+        let commit = cx.query("search[commit]").filter(|text| !text.is_empty());
+        if let Some(user) = user {
+            self.add("u.username = {}", user);
+        }
+        if commit.is_some() {
+            // No run comes from a commit yet.
+            self.conditions.push("FALSE".to_owned());
+        }
+        if let Some(basic) = cx.query("search[basic]").filter(|_| user.is_none() && commit.is_none()) {
+            if !basic.is_empty() {
+                let like = format!("%{}%", basic.to_lowercase().replace(['%', '_'], ""));
+                self.add("(LOWER(r.id) LIKE {} OR LOWER(r.options) LIKE {} OR LOWER(u.username) LIKE {})", like);
+            }
+        }
+        Ok(())
+    }
+
+    fn from(&self) -> String {
+        format!("FROM runs r JOIN users u ON u.id = r.created_by WHERE {}", self.conditions.join(" AND "))
+    }
+}
+
+async fn page(cx: &Cx, filter: Filter, counted: bool, order: &str) -> Result<Reply> {
+    let page = cx.page();
+    let total = if counted {
+        let sql = format!("SELECT COUNT(*) {}", filter.from());
+        cx.app.db.one::<(i64,)>(db::AssertSqlSafe(sql), filter.values.clone()).await?.map(|(n,)| n)
+    } else {
+        None
+    };
+    let columns: Vec<String> = COLUMNS.split(',').map(|column| format!("r.{}", column.trim())).collect();
+    let next = filter.values.len() + 1;
+    let sql = format!(
+        "SELECT {} {} ORDER BY {order} LIMIT ${next} OFFSET ${}",
+        columns.join(", "),
+        filter.from(),
+        next + 1
+    );
+    let mut values = filter.values;
+    values.extend(args![page.limit(), page.offset()]);
+    let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = documents(cx, rows.into_iter().map(Run::decode).collect::<Result<_>>()?).await?;
+    cx.page_of(Paged { items, page, total }, INCLUDES).await
+}
+
+async fn list_workspace(cx: Cx) -> Result<Reply> {
+    let (workspace, _) = workspaces::workspaces::granted::<perm::ReadRun>(&cx).await?;
+    let mut filter = Filter { conditions: vec![], values: vec![] };
+    filter.add("r.workspace_id = {}", &workspace.id);
+    filter.ask(&cx)?;
+    // Newest first: the command line counts what comes after its run as ahead of it.
+    page(&cx, filter, true, "r.number DESC").await
+}
+
+async fn list_organization(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let mut filter = Filter { conditions: vec![], values: vec![] };
+    filter.add("r.organization_id = {}", &organization.id);
+    visible_only(&mut filter, &grants);
+    filter.ask(&cx)?;
+    let names = cx.query_list("filter[workspace_names]");
+    if !names.is_empty() {
+        let mut named = Filter { conditions: vec![], values: std::mem::take(&mut filter.values) };
+        named.any_of("name", names);
+        filter.conditions.push(format!(
+            "r.workspace_id IN (SELECT id FROM workspaces WHERE organization_id = $1 AND {})",
+            named.conditions.join(" AND ")
+        ));
+        filter.values = named.values;
+    }
+    let year = cx.query("filter[timeframe]").and_then(|text| text.parse::<i64>().ok());
+    match year {
+        Some(year) => {
+            let start = |year: i64| Timestamp::parse(&format!("{year:04}-01-01T00:00:00Z"));
+            if let (Some(from), Some(to)) = (start(year), start(year + 1)) {
+                filter.add("r.created_at >= {}", from);
+                filter.add("r.created_at < {}", to);
+            }
+        }
+        None => filter.add("r.created_at >= {}", cx.app.now().plus_seconds(-366 * 24 * 3600)),
+    }
+    page(&cx, filter, false, "r.created_at DESC, r.id DESC").await
+}
+
+fn visible_only(filter: &mut Filter, grants: &Grants) {
+    if let Visible::Of { workspaces, projects } = grants.visible() {
+        let mut seen = Filter { conditions: vec![], values: std::mem::take(&mut filter.values) };
+        seen.any_of("r.workspace_id", workspaces.iter().map(|id| id.as_str()));
+        seen.any_of("project_id", projects.iter().map(|id| id.as_str()));
+        filter.conditions.push(format!(
+            "({} OR r.workspace_id IN (SELECT id FROM workspaces WHERE {}))",
+            seen.conditions[0], seen.conditions[1]
+        ));
+        filter.values = seen.values;
+    }
+}
+
+/// Runs that wait for a runner, in the order in which they will get one; then those that run.
+async fn queue(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let mut filter = Filter { conditions: vec![], values: vec![] };
+    filter.add("r.organization_id = {}", &organization.id);
+    visible_only(&mut filter, &grants);
+    filter.conditions.push("r.final = FALSE AND (r.job IS NOT NULL OR r.status = 'pending')".to_owned());
+    let columns: Vec<String> = COLUMNS.split(',').map(|column| format!("r.{}", column.trim())).collect();
+    // Running ones are at position 0; then applies, plans and speculative plans by age.
+    let sql = format!(
+        "SELECT {} {} ORDER BY (r.lease IS NULL), (r.job IS NULL), CASE WHEN r.job = 'apply' THEN 0
+           WHEN r.operation = 'plan_only' THEN 2 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number",
+        columns.join(", "),
+        filter.from()
+    );
+    let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), filter.values).await?;
+    let queued: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
+    let page = cx.page();
+    let total = i64::try_from(queued.len()).unwrap_or(i64::MAX);
+    let mut position = 0;
+    let mut items = Vec::new();
+    let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
+    for (index, run) in queued.into_iter().enumerate() {
+        if run.row.lease.is_none() {
+            position += 1;
+        }
+        if index < start || items.len() >= page.size as usize {
+            continue;
+        }
+        let place = if run.row.lease.is_none() { position } else { 0 };
+        let (workspace, grants) =
+            workspaces::workspaces::granted_by_id::<perm::ReadRun>(&cx, run.row.workspace_id.as_str()).await?;
+        let mut attributes = attributes(&run, &workspace, &grants, None, cx.app.now());
+        attributes["position-in-queue"] = json!(place);
+        items.push(relationships(&run, Related::none(), &attributes));
+    }
+    cx.page_of(Paged { items, page, total: Some(total) }, INCLUDES).await
+}
+
+async fn capacity(cx: Cx) -> Result<Reply> {
+    let (organization, _) = organizations::find(&cx, cx.path("organization")).await?;
+    let found: Option<(i64, i64)> = cx
+        .app
+        .db
+        .one(
+            "SELECT COUNT(CASE WHEN lease IS NULL THEN 1 END), COUNT(CASE WHEN lease IS NOT NULL THEN 1 END)
+             FROM runs WHERE organization_id = $1 AND job IS NOT NULL",
+            args![&organization.id],
+        )
+        .await?;
+    let (pending, running) = found.unwrap_or_default();
+    let attributes = json!({ "pending": pending, "running": running });
+    Ok(Reply::one(Resource::new("organization-capacity", organization.name.as_str(), &attributes)))
+}
+
+/// There are no policy checks and no task stages yet, and clients wait for whatever they are told of.
+async fn none(cx: Cx) -> Result<Reply> {
+    granted::<perm::ReadRun>(&cx, cx.path("id")).await?;
+    cx.page_of(Paged { items: vec![], page: cx.page(), total: Some(0) }, &["run", "run.workspace", "task_results", "policy_evaluations"])
+        .await
+}
+
+/// A run as the holder of `grants` sees it.
+pub fn run(app: &App, run: &Run, workspace: &Workspace, grants: &Grants, links: Related) -> Resource {
+    document(app, run, workspace, grants, links, None)
+}
+
+fn document(
+    app: &App,
+    run: &Run,
+    workspace: &Workspace,
+    grants: &Grants,
+    links: Related,
+    waiting: Option<WaitingFor>,
+) -> Resource {
+    relationships(run, links, &attributes(run, workspace, grants, waiting, app.now()))
+}
+
+/// Timestamps as the API writes them.
+pub fn timestamps(reached: &life::Timestamps) -> BTreeMap<&str, String> {
+    reached.iter().map(|(key, at)| (key.as_str(), at.rfc3339())).collect()
+}
+
+fn attributes(run: &Run, workspace: &Workspace, grants: &Grants, waiting: Option<WaitingFor>, now: Timestamp) -> Value {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Document<'a> {
+        actions: life::Actions,
+        allow_config_generation: bool,
+        allow_empty_apply: Option<bool>,
+        auto_apply: bool,
+        canceled_at: Option<String>,
+        created_at: String,
+        debugging_mode: bool,
+        error_message: Option<&'a str>,
+        force_cancel_available_at: Option<String>,
+        has_changes: bool,
+        is_destroy: bool,
+        message: &'a str,
+        operation: &'a str,
+        plan_only: bool,
+        policy_paths: [&'a str; 0],
+        refresh: bool,
+        refresh_only: bool,
+        replace_addrs: Option<&'a [String]>,
+        save_plan: bool,
+        source: &'a str,
+        status: &'a str,
+        status_timestamps: BTreeMap<&'a str, String>,
+        target_addrs: Option<&'a [String]>,
+        terraform_version: &'a str,
+        trigger_reason: &'a str,
+        updated_at: String,
+        permissions: authz::document::RunDocument,
+        variables: [&'a str; 0],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting_for: Option<Value>,
+    }
+    let life = &run.life;
+    json!(Document {
+        actions: life::actions(life, now),
+        allow_config_generation: run.options.allow_config_generation,
+        allow_empty_apply: run.options.allow_empty_apply,
+        auto_apply: life.options.auto_apply,
+        canceled_at: life.canceled_at().map(Timestamp::iso8601),
+        created_at: run.row.created_at.iso8601(),
+        debugging_mode: run.options.debugging_mode,
+        error_message: life.error_message.as_deref(),
+        force_cancel_available_at: life.force_cancel_available_at().map(Timestamp::iso8601),
+        has_changes: life.has_changes.unwrap_or(false),
+        is_destroy: life.options.is_destroy,
+        message: &run.options.message,
+        operation: life::operation(life),
+        plan_only: life.options.plan_only,
+        policy_paths: [],
+        refresh: run.options.refresh,
+        refresh_only: life.options.refresh_only,
+        replace_addrs: Some(run.options.replace_addrs.as_slice()).filter(|list| !list.is_empty()),
+        save_plan: life.options.save_plan,
+        source: &run.row.source,
+        status: life.status.as_str(),
+        status_timestamps: timestamps(&life.status_timestamps),
+        target_addrs: Some(run.options.target_addrs.as_slice()).filter(|list| !list.is_empty()),
+        terraform_version: &run.options.terraform_version,
+        trigger_reason: "manual",
+        updated_at: run.row.updated_at.iso8601(),
+        permissions: grants.workspace(&workspace.id, &workspace.project_id).run_document(),
+        variables: [],
+        waiting_for: waiting.map(|waiting| {
+            let mut value = json!(waiting);
+            value["message"] = json!(waiting.to_string());
+            value
+        }),
+    })
+}
+
+fn relationships(run: &Run, links: Related, attributes: &Value) -> Resource {
+    let user = |id: Option<&UserId>| Linkage::maybe("users", id.map(UserId::as_str));
+    Resource::new("runs", run.id().as_str(), attributes)
+        .relate("workspace", Linkage::One("workspaces", run.row.workspace_id.to_string()))
+        .relate("plan", Linkage::One("plans", run.row.plan_id.to_string()))
+        .relate("apply", Linkage::One("applies", run.row.apply_id.to_string()))
+        .relate(
+            "configuration-version",
+            Linkage::One("configuration-versions", run.row.configuration_version_id.to_string()),
+        )
+        .relate("created-by", user(Some(&run.row.created_by)))
+        .relate("confirmed-by", user(run.life.confirmed_by.as_ref()))
+        .relate("canceled-by", user(run.life.canceled_by()))
+        .relate("cost-estimate", Linkage::None)
+        .relate("policy-checks", Linkage::Many("policy-checks", vec![]))
+        .relate("task-stages", Linkage::Many("task-stages", vec![]))
+        .relate("run-events", Linkage::Many("run-events", links.events))
+        .relate("comments", Linkage::Many("comments", links.comments))
+        .link("self", format!("/api/v2/runs/{}", run.id()))
+}

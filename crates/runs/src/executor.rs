@@ -1,0 +1,491 @@
+//! Who does the work: hands a claimed job to the runner, gives it what it asks for, and stores what comes of it.
+//!
+//! The outcome of a phase, its objects and the run's next status are one transaction. Only after its commit the log's end
+//! becomes readable and the runner clears its directory; a crash in between finds the directory again ([`recover`]) and
+//! comes to the same outcome. What is reported for a run that ended meanwhile changes nothing, except that a state which
+//! the engine wrote is never thrown away.
+
+use crate::{
+    configuration_versions,
+    jobs::Jobs,
+    life::{Counts, Event},
+    logs::{self, LiveLog},
+    runs::{self, Run, Variables},
+};
+use bytes::Bytes;
+use db::args;
+use http_api::{
+    App, Error, Result,
+    blobs::{self, NewBlob},
+};
+use kernel::ids::{BlobId, OrganizationId, RunId, StateVersionId};
+use runner::{Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool};
+use state::store::{self, NewState, Origin};
+use std::{collections::HashMap, io::Read, sync::Arc, time::Duration};
+use tokio::sync::watch;
+use workspaces::{Workspace, projects, workspaces::hold};
+
+/// A name for one runner's work on one phase, so that late reports are told apart.
+pub fn new_lease(app: &App) -> String {
+    format!("lease-{}", app.env.base58(16))
+}
+
+/// Begins a claimed job, beside the caller.
+pub fn start(app: &App, run: Run) {
+    spawn(app, run, false);
+}
+
+fn spawn(app: &App, run: Run, resumed: bool) {
+    let jobs = app.area::<Jobs>();
+    // Before anything else, so that a cancel that comes now is heard.
+    let signals = jobs.begin(run.id());
+    if run.life.cancel.is_some() {
+        jobs.signal(run.id(), Signal::Cancel);
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let id = run.id().clone();
+        if let Err(error) = work(&app, run, signals, resumed).await {
+            tracing::error!(run = %id, %error, "a job's outcome could not be stored; it is taken up again at the next start");
+        }
+        app.area::<Jobs>().end(&id);
+        app.pulse();
+    });
+}
+
+async fn work(app: &App, run: Run, signals: watch::Receiver<Signal>, resumed: bool) -> Result<()> {
+    let phase = if run.life.job() == Some(crate::life::Job::Apply) { Phase::Apply } else { Phase::Plan };
+    let phase_id = match phase {
+        Phase::Plan => run.row.plan_id.to_string(),
+        Phase::Apply => run.row.apply_id.to_string(),
+    };
+    let log = app.area::<Jobs>().log(&phase_id);
+    let job = match stubborn(app, || job(app, &run, phase)).await {
+        Ok(job) => job,
+        Err(error) => return Err(error),
+    };
+    let control = Arc::new(Server {
+        app: app.clone(),
+        run: run.id().clone(),
+        lease: job.lease.clone(),
+        organization: run.row.organization_id.clone(),
+        log: log.clone(),
+        signals,
+    });
+    let runner = app.area::<Jobs>().runner.clone();
+    let outcome =
+        if resumed { runner.resume(job, control).await } else { runner.execute(job, control).await };
+    let finished = Finished { run: &run, phase, phase_id: &phase_id, log: &log, outcome: &outcome };
+    let stored = match stubborn(app, || finished.store(app)).await {
+        // The run is gone, with its workspace: nothing is left to keep.
+        Err(Error::NotFound) => {
+            app.area::<Jobs>().finish_log(&phase_id);
+            return runner.forget(run.id()).await.map_err(Error::internal);
+        }
+        other => other?,
+    };
+    app.area::<Jobs>().finish_log(&phase_id);
+    let settled = if stored.ended { runner.forget(run.id()).await } else { runner.settle(run.id()).await };
+    settled.map_err(Error::internal)
+}
+
+/// Tries again while the database or the disk is away, until the server closes: work that is done must not be lost.
+async fn stubborn<T, F: Future<Output = Result<T>>>(app: &App, mut attempt: impl FnMut() -> F) -> Result<T> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match attempt().await {
+            Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
+                tracing::warn!(%error, "storing a job's outcome failed; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
+                    () = app.closing() => return Err(error),
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+/// All that the runner is told.
+async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
+    let workspace =
+        workspaces::workspaces::by_id(app, run.row.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
+    let (sealed,): (Vec<u8>,) =
+        app.db.one("SELECT variables FROM runs WHERE id = $1", args![run.id()]).await?.ok_or(Error::NotFound)?;
+    let key = app.data_key(&run.row.organization_id).await?;
+    let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
+    let variables: Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    let seconds = match phase {
+        Phase::Plan => app.settings.plan_timeout_seconds,
+        Phase::Apply => app.settings.apply_timeout_seconds,
+    };
+    Ok(Job {
+        run: run.id().clone(),
+        phase,
+        lease: run.row.lease.clone().unwrap_or_default(),
+        organization: workspace.organization.clone(),
+        workspace: workspace.name.clone(),
+        workspace_id: workspace.id.clone(),
+        project: projects::name_of(app, &workspace.project_id).await?,
+        configuration_version: run.row.configuration_version_id.clone(),
+        tool: if workspace.engine == "tofu" { Tool::Tofu } else { Tool::Terraform },
+        version: Some(run.options.terraform_version.clone()).filter(|version| version != "latest"),
+        working_directory: workspace.working_directory.clone(),
+        structured_output: run.results.structured_output,
+        destroy: run.life.options.is_destroy,
+        refresh_only: run.life.options.refresh_only,
+        refresh: run.options.refresh,
+        targets: run.options.target_addrs.clone(),
+        replace: run.options.replace_addrs.clone(),
+        allow_config_generation: run.options.allow_config_generation,
+        debugging: run.options.debugging_mode,
+        plan_only: run.life.options.plan_only,
+        variables: variables
+            .workspace
+            .into_iter()
+            .map(|v| runner::Variable {
+                key: v.key,
+                value: kernel::Secret::new(v.value),
+                category: if v.category == "env" { Category::Env } else { Category::Terraform },
+                hcl: v.hcl,
+                sensitive: v.sensitive,
+            })
+            .collect(),
+        run_variables: variables.run,
+        timeout: Duration::from_secs(seconds),
+    })
+}
+
+/// How the runner reaches this server: in the same process, straight to the store.
+struct Server {
+    app: App,
+    run: RunId,
+    lease: String,
+    organization: OrganizationId,
+    log: Arc<LiveLog>,
+    signals: watch::Receiver<Signal>,
+}
+
+impl Control for Server {
+    fn configuration<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Box<dyn Read + Send>, ControlError>> {
+        Box::pin(async move {
+            let version = configuration_versions::by_id(&self.app, job.configuration_version.as_str()).await?;
+            let blob = version.blob_id.ok_or("the configuration version has no content")?;
+            Ok(blobs::open(&self.app, &blob).await?)
+        })
+    }
+
+    fn state<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Option<Vec<u8>>, ControlError>> {
+        Box::pin(async move { Ok(store::current(&self.app, &job.workspace_id).await?) })
+    }
+
+    fn kept<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Option<Vec<u8>>, ControlError>> {
+        Box::pin(async move {
+            match runs::by_id(&self.app, job.run.as_str()).await?.row.kept_id {
+                Some(blob) => Ok(Some(blobs::read(&self.app, &blob).await?)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn log(&self, _: &Job, chunk: Bytes) {
+        self.log.append(&chunk, self.app.settings.log_bytes);
+    }
+
+    fn log_restart(&self, _: &Job) {
+        self.log.restart();
+    }
+
+    fn snapshot<'a>(&'a self, _: &'a Job, state: Vec<u8>) -> Boxed<'a, Result<(), ControlError>> {
+        Box::pin(async move {
+            let blob = blobs::write(&self.app, &self.organization, "state-snapshot", state).await?;
+            let mut tx = self.app.db.begin().await?;
+            let before: Option<(Option<BlobId>,)> = tx
+                .one("SELECT snapshot_id FROM runs WHERE id = $1 AND lease = $2", args![&self.run, &self.lease])
+                .await?;
+            // A run that ended meanwhile keeps what it had.
+            let Some((before,)) = before else { return Ok(()) };
+            let id = blob.insert(&mut tx, self.app.now()).await?;
+            tx.exec("UPDATE runs SET snapshot_id = $2 WHERE id = $1", args![&self.run, &id]).await?;
+            runs::delete_blobs(&mut tx, [before]).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+    }
+
+    fn signals(&self, _: &Job) -> watch::Receiver<Signal> {
+        self.signals.clone()
+    }
+}
+
+/// A phase whose process has ended.
+struct Finished<'a> {
+    run: &'a Run,
+    phase: Phase,
+    phase_id: &'a str,
+    log: &'a Arc<LiveLog>,
+    outcome: &'a Outcome,
+}
+
+/// What became of the run.
+struct Stored {
+    ended: bool,
+}
+
+/// Objects of a phase, written before the transaction that names them.
+#[derive(Default)]
+struct Objects {
+    plan_json: Option<NewBlob>,
+    redacted: Option<NewBlob>,
+    kept: Option<NewBlob>,
+    log: Option<NewBlob>,
+    state: Option<NewState>,
+}
+
+impl Finished<'_> {
+    async fn store(&self, app: &App) -> Result<Stored> {
+        let objects = self.write_objects(app).await?;
+        let mut tx = app.db.begin().await?;
+        let workspace = hold(&mut tx, &self.run.row.workspace_id).await?;
+        let mut run = runs::in_tx(&mut tx, self.run.id()).await?;
+        let mine = run.row.lease == self.run.row.lease && run.life.has_process();
+        if !mine {
+            self.keep_what_is_late(app, tx, &workspace, run, objects).await?;
+            return Ok(Stored { ended: true });
+        }
+        let superfluous = self.attach(app, &mut tx, &workspace, &mut run, objects).await?;
+        let after = runs::advance(app, &mut tx, &mut run, &self.event(), None).await?;
+        runs::delete_blobs(&mut tx, superfluous).await?;
+        tx.commit().await?;
+        after.perform(app);
+        Ok(Stored { ended: run.life.is_final() })
+    }
+
+    fn event(&self) -> Event {
+        match (self.outcome, self.phase) {
+            (Outcome::Planned(plan), _) => {
+                Event::PlanFinished { has_changes: plan.has_changes, counts: counts(plan.counts) }
+            }
+            (Outcome::Applied { .. }, _) => Event::ApplyFinished,
+            (Outcome::Canceled { .. }, _) => Event::WorkerStopped,
+            (Outcome::Failed { message, .. }, Phase::Plan) => Event::PlanFailed { message: message.clone() },
+            (Outcome::Failed { message, .. }, Phase::Apply) => Event::ApplyFailed { message: message.clone() },
+        }
+    }
+
+    fn plan(&self) -> Option<&PlanArtifacts> {
+        match self.outcome {
+            Outcome::Planned(plan) => Some(plan),
+            Outcome::Failed { plan, .. } => plan.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn state(&self) -> Option<&Vec<u8>> {
+        match self.outcome {
+            Outcome::Applied { state, .. } | Outcome::Failed { state, .. } | Outcome::Canceled { state, .. } => {
+                state.as_ref()
+            }
+            Outcome::Planned(_) => None,
+        }
+    }
+
+    /// Writes the objects side by side; small ones cost no file.
+    async fn write_objects(&self, app: &App) -> Result<Objects> {
+        let organization = &self.run.row.organization_id;
+        let put = |kind: &'static str, content: Option<Vec<u8>>| async move {
+            match content {
+                Some(content) => blobs::write(app, organization, kind, content).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let plan = self.plan();
+        let applyable = plan.is_some_and(|plan| plan.has_changes) || self.run.life.options.allow_empty_apply;
+        let kept = plan.and_then(|plan| plan.kept.clone()).filter(|_| applyable);
+        let log = logs::store(app, organization, self.log);
+        let state = async {
+            match self.state() {
+                Some(state) => store::prepare(app, organization, state.clone()).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (plan_json, redacted, kept, log, state) = tokio::try_join!(
+            put("plan-json", plan.map(|plan| plan.plan_json.clone()).filter(|json| !json.is_empty())),
+            put("plan-redacted-json", plan.map(|plan| plan.redacted_json.clone()).filter(|json| !json.is_empty())),
+            put("kept-plan", kept),
+            log,
+            state
+        )?;
+        Ok(Objects { plan_json, redacted, kept, log: Some(log), state })
+    }
+
+    /// Names the objects in the row; returns those that the row no longer needs.
+    async fn attach(
+        &self,
+        app: &App,
+        tx: &mut db::Tx,
+        workspace: &Workspace,
+        run: &mut Run,
+        objects: Objects,
+    ) -> Result<Vec<Option<BlobId>>> {
+        let log = insert(app, tx, objects.log).await?;
+        match self.phase {
+            Phase::Plan => {
+                run.row.plan_log_id = log;
+                run.row.plan_json_id = insert(app, tx, objects.plan_json).await?;
+                run.row.plan_redacted_id = insert(app, tx, objects.redacted).await?;
+                run.row.kept_id = insert(app, tx, objects.kept).await?;
+                if let Some(plan) = self.plan() {
+                    run.results.generated_configuration = plan.generated_configuration;
+                    run.options.terraform_version.clone_from(&plan.engine_version);
+                }
+                Ok(vec![])
+            }
+            Phase::Apply => {
+                run.row.apply_log_id = log;
+                if let Outcome::Applied { counts: applied, .. } = self.outcome {
+                    run.results.applied = Some(counts(*applied));
+                }
+                if let Some(state) = objects.state {
+                    run.row.state_version_id = Some(append(app, tx, workspace, run, state).await?);
+                }
+                Ok(vec![run.row.kept_id.take(), run.row.snapshot_id.take()])
+            }
+        }
+    }
+
+    /// The run ended while its process was being stopped. Its log is kept for reading; a state that the engine wrote
+    /// becomes current if nobody has written one since, and is kept as an errored state otherwise.
+    async fn keep_what_is_late(
+        &self,
+        app: &App,
+        mut tx: db::Tx,
+        workspace: &Workspace,
+        mut run: Run,
+        objects: Objects,
+    ) -> Result<()> {
+        let id = run.id().clone();
+        let (column, taken) = match self.phase {
+            Phase::Plan => ("plan_log_id", run.row.plan_log_id.is_some()),
+            Phase::Apply => ("apply_log_id", run.row.apply_log_id.is_some()),
+        };
+        if let (false, Some(log)) = (taken, insert(app, &mut tx, objects.log).await?) {
+            let sql = format!("UPDATE runs SET {column} = $2 WHERE id = $1");
+            tx.exec(db::AssertSqlSafe(sql), args![&id, &log]).await?;
+        }
+        if let (Phase::Apply, Some(state), None) = (self.phase, objects.state, &run.row.state_version_id) {
+            let newer: Option<(String,)> = tx
+                .one("SELECT id FROM runs WHERE workspace_id = $1 AND number > $2 AND status IN ('applying', 'applied') LIMIT 1", args![
+                    &workspace.id,
+                    run.row.number
+                ])
+                .await?;
+            if newer.is_none() {
+                let version = append(app, &mut tx, workspace, &run, state).await?;
+                tx.exec("UPDATE runs SET state_version_id = $2 WHERE id = $1", args![&id, &version]).await?;
+            } else {
+                let blob = state.blob.insert(&mut tx, app.now()).await?;
+                run.results.errored_state = true;
+                let results = serde_json::to_string(&run.results).map_err(Error::internal)?;
+                tx.exec("UPDATE runs SET snapshot_id = $2, results = $3 WHERE id = $1", args![&id, &blob, results])
+                    .await?;
+            }
+        }
+        tx.commit().await?;
+        tracing::info!(run = %id, phase = self.phase_id, "a phase was reported after its run had ended");
+        Ok(())
+    }
+}
+
+async fn insert(app: &App, tx: &mut db::Tx, blob: Option<NewBlob>) -> Result<Option<BlobId>> {
+    match blob {
+        Some(blob) => blob.insert(tx, app.now()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn append(app: &App, tx: &mut db::Tx, workspace: &Workspace, run: &Run, state: NewState) -> Result<StateVersionId> {
+    let origin = Origin {
+        serial: state.facts.serial,
+        lineage: state.facts.lineage.clone(),
+        run: Some(run.id().clone()),
+        created_by: run.life.confirmed_by.clone().unwrap_or_else(|| run.row.created_by.clone()),
+    };
+    store::append(app, tx, workspace, state, &origin).await
+}
+
+fn counts(counts: runner::Counts) -> Counts {
+    Counts {
+        additions: counts.additions,
+        changes: counts.changes,
+        destructions: counts.destructions,
+        imports: counts.imports,
+    }
+}
+
+/// After a start: takes up the phases that an earlier process began, gives back those whose work is lost, and removes
+/// what belongs to no run.
+pub async fn recover(app: &App) -> Result<()> {
+    let jobs = app.area::<Jobs>();
+    let runner = jobs.runner.clone();
+    let mut leftovers: HashMap<RunId, Job> =
+        runner.leftovers().into_iter().map(|leftover| (leftover.job.run.clone(), leftover.job)).collect();
+    let leased: Vec<(RunId,)> = app.db.all("SELECT id FROM runs WHERE lease IS NOT NULL", vec![]).await?;
+    for (id,) in leased {
+        let run = runs::by_id(app, id.as_str()).await?;
+        let begun = leftovers.remove(&id).filter(|job| Some(&job.lease) == run.row.lease.as_ref());
+        match begun {
+            Some(_) => {
+                tracing::info!(run = %id, "taking up a phase that an earlier process began");
+                spawn(app, run, true);
+            }
+            None => {
+                tracing::warn!(run = %id, "the work on a phase is lost");
+                lose(app, run).await?;
+            }
+        }
+    }
+    for run in leftovers.into_keys().chain(runner.waiting()) {
+        let wanted = match runs::by_id(app, run.as_str()).await {
+            Ok(found) => !found.life.is_final(),
+            Err(Error::NotFound) => false,
+            Err(error) => return Err(error),
+        };
+        if !wanted && !jobs.runs().contains(&run) {
+            runner.forget(&run).await.map_err(Error::internal)?;
+        }
+    }
+    Ok(())
+}
+
+/// The work directory of a phase is gone. The newest state that the engine had handed over becomes current.
+async fn lose(app: &App, run: Run) -> Result<()> {
+    let snapshot = match &run.row.snapshot_id {
+        Some(blob) => Some(store::prepare(app, &run.row.organization_id, blobs::read(app, blob).await?).await?),
+        None => None,
+    };
+    let mut tx = app.db.begin().await?;
+    let workspace = hold(&mut tx, &run.row.workspace_id).await?;
+    let mut run = runs::in_tx(&mut tx, run.id()).await?;
+    if let Some(state) = snapshot {
+        run.row.state_version_id = Some(append(app, &mut tx, &workspace, &run, state).await?);
+    }
+    let spent = vec![run.row.snapshot_id.take()];
+    let after = runs::advance(app, &mut tx, &mut run, &Event::LeaseLost, None).await?;
+    runs::delete_blobs(&mut tx, spent).await?;
+    tx.commit().await?;
+    after.perform(app);
+    Ok(())
+}
+
+/// Kills the processes of runs that are gone, as when their workspace was deleted.
+pub async fn stop_orphans(app: &App) {
+    let jobs = app.area::<Jobs>();
+    for run in jobs.runs() {
+        match runs::by_id(app, run.as_str()).await {
+            Err(Error::NotFound) => jobs.signal(&run, Signal::Kill),
+            Err(error) => tracing::warn!(%error, "could not look after a running job"),
+            Ok(_) => {}
+        }
+    }
+}

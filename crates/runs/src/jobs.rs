@@ -1,0 +1,145 @@
+//! The jobs that this process works on: their signals, their live logs, and who watches their runs.
+//!
+//! Nothing here is truth: after a restart it is built again from the rows and the work directories.
+
+use crate::logs::LiveLog;
+use kernel::ids::RunId;
+use runner::{Runner, Signal};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::{Notify, watch};
+
+/// Finished logs kept in memory, so that those who follow a log read its end without a trip to the store.
+const FINISHED_LOGS: usize = 64;
+
+/// See the module.
+pub struct Jobs {
+    /// Runs the engine.
+    pub runner: Arc<Runner>,
+    /// Jobs at a time.
+    pub capacity: u32,
+    running: Mutex<HashMap<RunId, watch::Sender<Signal>>>,
+    logs: Mutex<LiveLogs>,
+    watchers: Mutex<HashMap<RunId, Arc<Notify>>>,
+}
+
+#[derive(Default)]
+struct LiveLogs {
+    /// By the id of the plan or the apply.
+    by_phase: HashMap<String, Arc<LiveLog>>,
+    finished: std::collections::VecDeque<String>,
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Jobs")
+    }
+}
+
+const LOCK: &str = "no holder of this lock panics";
+
+impl Jobs {
+    /// No job yet.
+    pub fn new(runner: Arc<Runner>, capacity: u32) -> Self {
+        Self {
+            runner,
+            capacity,
+            running: Mutex::default(),
+            logs: Mutex::default(),
+            watchers: Mutex::default(),
+        }
+    }
+
+    /// Notes that a job begins.
+    pub fn begin(&self, run: &RunId) -> watch::Receiver<Signal> {
+        let (sender, receiver) = watch::channel(Signal::Continue);
+        self.running.lock().expect(LOCK).insert(run.clone(), sender);
+        receiver
+    }
+
+    /// Notes that a job has ended and its outcome is stored.
+    pub fn end(&self, run: &RunId) {
+        self.running.lock().expect(LOCK).remove(run);
+    }
+
+    /// How many jobs run.
+    pub fn running(&self) -> usize {
+        self.running.lock().expect(LOCK).len()
+    }
+
+    /// Whether another job may begin.
+    pub fn has_room(&self) -> bool {
+        self.running() < self.capacity as usize
+    }
+
+    /// The runs that this process works on.
+    pub fn runs(&self) -> Vec<RunId> {
+        self.running.lock().expect(LOCK).keys().cloned().collect()
+    }
+
+    /// Tells the process of a run. Signals only rise.
+    pub fn signal(&self, run: &RunId, signal: Signal) {
+        if let Some(sender) = self.running.lock().expect(LOCK).get(run) {
+            sender.send_if_modified(|current| {
+                let rises = signal > *current;
+                if rises {
+                    *current = signal;
+                }
+                rises
+            });
+        }
+    }
+
+    /// The live log of a plan or an apply, made when it is not there.
+    pub fn log(&self, phase_id: &str) -> Arc<LiveLog> {
+        let mut logs = self.logs.lock().expect(LOCK);
+        logs.by_phase.entry(phase_id.to_owned()).or_default().clone()
+    }
+
+    /// The live log of a plan or an apply, if this process has it.
+    pub fn known_log(&self, phase_id: &str) -> Option<Arc<LiveLog>> {
+        self.logs.lock().expect(LOCK).by_phase.get(phase_id).cloned()
+    }
+
+    /// Notes that a log is complete and stored; the oldest such are dropped from memory.
+    pub fn finish_log(&self, phase_id: &str) {
+        let mut logs = self.logs.lock().expect(LOCK);
+        if let Some(log) = logs.by_phase.get(phase_id) {
+            log.finish();
+            logs.finished.push_back(phase_id.to_owned());
+        }
+        while logs.finished.len() > FINISHED_LOGS {
+            if let Some(oldest) = logs.finished.pop_front() {
+                logs.by_phase.remove(&oldest);
+            }
+        }
+    }
+
+    /// Wakes those who wait for a change of a run.
+    pub fn changed(&self, run: &RunId) {
+        if let Some(watchers) = self.watchers.lock().expect(LOCK).remove(run) {
+            watchers.notify_waiters();
+        }
+    }
+
+    /// Something that is notified at the next change of a run. Enable it before reading the row.
+    pub fn watch(&self, run: &RunId) -> Arc<Notify> {
+        self.watchers.lock().expect(LOCK).entry(run.clone()).or_default().clone()
+    }
+
+    /// Removes what the runner kept of a run that has ended without it.
+    pub fn forget(&self, run: &RunId) {
+        if self.running.lock().expect(LOCK).contains_key(run) {
+            // Its own job settles the directory once the process is gone.
+            return;
+        }
+        let (runner, run) = (self.runner.clone(), run.clone());
+        tokio::spawn(async move {
+            if let Err(error) = runner.forget(&run).await {
+                tracing::warn!(%run, %error, "the work directory of an ended run was not removed");
+            }
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs: their life, their place in the queue, what they work on and what comes of them.
+//!
+//! Reading order: [`life`] (what may happen to one run), [`queue`] (which run is next), [`runs`] (how an event is
+//! stored), [`create`] (how a run is made), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
+//! work), then the resources of the API: [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`],
+//! [`comments`], [`logs`].
+
+pub mod actions;
+pub mod comments;
+pub mod configuration_versions;
+pub mod create;
+pub mod document;
+pub mod events;
+pub mod executor;
+pub mod jobs;
+pub mod life;
+pub mod logs;
+pub mod plans;
+pub mod queue;
+pub mod runs;
+pub mod scheduler;
+pub mod upload;
+
+use http_api::{Routes, include::Loaders};
+
+/// Every operation of this area.
+pub fn routes() -> Routes {
+    configuration_versions::routes()
+        .and(upload::routes())
+        .and(document::routes())
+        .and(actions::routes())
+        .and(plans::routes())
+        .and(logs::routes())
+        .and(events::routes())
+        .and(comments::routes())
+}
+
+/// How this area's resources are read when another document includes them.
+pub fn loaders(loaders: &mut Loaders) {
+    configuration_versions::loaders(loaders);
+    document::loaders(loaders);
+    plans::loaders(loaders);
+    events::loaders(loaders);
+    comments::loaders(loaders);
+}
