@@ -1,0 +1,156 @@
+//! Joins the rooms into one application: the same for the program and for tests.
+//!
+//! [`assemble`] opens what is stored and makes the service; [`Assembled::start`] begins the background work. Nothing is
+//! served before [`runs::executor::recover`] has taken up what an earlier process left.
+
+use crate::system;
+use accounts::bootstrap;
+use axum::Router;
+use blob::{keys::RootKey, store::Objects};
+use db::{Db, migrations};
+use http_api::{
+    App, Error, Result, Routes, Settings,
+    app::Parts,
+    blobs,
+    include::Loaders,
+    serve,
+};
+use kernel::{Env, Secret};
+use runner::{
+    Runner, RunnerConfig,
+    engine::{EngineConfig, Engines},
+    sandbox::{Sandbox, SandboxConfig},
+    schemas::SchemaCache,
+};
+use runs::{executor, jobs::Jobs, scheduler, upload::UploadLimits};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// Age from which a file that no row names is removed: nobody can still be about to name it.
+const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
+/// Everything that an application is made from.
+pub struct Blueprint {
+    /// Where files are kept.
+    pub data_dir: PathBuf,
+    /// A `postgres://` URL; the embedded SQLite when absent.
+    pub postgres: Option<Secret>,
+    /// Connections to the database.
+    pub connections: u32,
+    /// Seals everything else.
+    pub root_key: RootKey,
+    /// Clock and randomness.
+    pub env: Env,
+    /// Limits and names.
+    pub settings: Settings,
+    /// Jobs at a time; 0 runs none.
+    pub runners: u32,
+    /// Where engines come from.
+    pub engines: EngineConfig,
+    /// What a run may do.
+    pub sandbox: SandboxConfig,
+    /// Limits of configuration archives.
+    pub archives: slug::Limits,
+    /// Providers that runs take from a folder.
+    pub provider_mirror: Option<PathBuf>,
+    /// The operator's own configuration for the engine.
+    pub engine_cli_config: Option<PathBuf>,
+    /// Further environment of every engine.
+    pub environment: Vec<(String, String)>,
+}
+
+/// An application that is ready to serve.
+pub struct Assembled {
+    /// Its parts.
+    pub app: App,
+    /// Its operation table.
+    pub routes: Routes,
+    /// The service.
+    pub router: Router,
+}
+
+/// Opens the data and makes the service.
+///
+/// # Errors
+/// When the database or the data directory cannot be opened.
+pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
+    let db = match &plan.postgres {
+        Some(url) => Db::postgres(url.expose(), plan.connections).await?,
+        None => Db::sqlite(&plan.data_dir.join("ferroform.db"), plan.connections).await?,
+    };
+    migrations::migrate(&db, &plan.env).await?;
+    let objects = Objects::open(&plan.data_dir.join("objects")).map_err(Error::internal)?;
+    let engines = Engines::new(plan.engines.clone());
+    if let Ok(engine) = engines.default_engine().await {
+        plan.settings.default_engine = engine.tool.to_string();
+        plan.settings.default_terraform_version = engine.version;
+    }
+    let jobs = Jobs::new(Arc::new(runner(&plan, engines)?), plan.runners);
+    let app = App::new(Parts {
+        env: plan.env,
+        db,
+        objects,
+        root_key: plan.root_key,
+        settings: plan.settings,
+        loaders: loaders(),
+        areas: vec![Box::new(jobs), Box::new(UploadLimits(plan.archives))],
+    });
+    let routes = routes();
+    let router = serve::router(&app, &routes);
+    Ok(Assembled { app, routes, router })
+}
+
+fn runner(plan: &Blueprint, engines: Engines) -> Result<Runner> {
+    let schemas = SchemaCache::new(plan.data_dir.join("schemas"));
+    let sandbox = Sandbox::new(plan.sandbox.clone());
+    let mut config = RunnerConfig::new(plan.data_dir.join("runs"), engines, sandbox, schemas);
+    config.archive_limits = plan.archives.clone();
+    config.provider_mirror.clone_from(&plan.provider_mirror);
+    config.engine_cli_config.clone_from(&plan.engine_cli_config);
+    config.environment.clone_from(&plan.environment);
+    config.artifact_bytes = plan.settings.state_bytes as u64;
+    Runner::new(config).map_err(Error::internal)
+}
+
+/// The operation table of the whole server.
+pub fn routes() -> Routes {
+    let areas = accounts::routes().and(workspaces::routes()).and(state::routes()).and(runs::routes());
+    let own = system::routes(&areas);
+    own.and(areas)
+}
+
+fn loaders() -> Loaders {
+    let mut all = Loaders::default();
+    accounts::loaders(&mut all);
+    workspaces::loaders(&mut all);
+    state::loaders(&mut all);
+    runs::loaders(&mut all);
+    all
+}
+
+impl Assembled {
+    /// Makes the first site admin, where there is none, and begins the background work.
+    pub async fn start(&self, first_admin: Option<&Secret>) -> Result<()> {
+        if let Some(token) = first_admin {
+            bootstrap::first_admin(&self.app, token).await?;
+        }
+        executor::recover(&self.app).await?;
+        tokio::spawn(scheduler::run(self.app.clone()));
+        tokio::spawn(sweep(self.app.clone()));
+        Ok(())
+    }
+}
+
+/// Removes objects that no row names, now and every hour.
+async fn sweep(app: App) {
+    loop {
+        match blobs::sweep(&app, ORPHAN_AGE).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed stored objects that nothing refers to"),
+            Err(error) => tracing::warn!(%error, "could not look for stored objects that nothing refers to"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ORPHAN_AGE) => {}
+            () = app.closing() => return,
+        }
+    }
+}
