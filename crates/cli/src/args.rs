@@ -1,0 +1,85 @@
+//! What `ferroform push` is told.
+
+use std::path::PathBuf;
+
+/// Options of `ferroform push`.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(after_long_help = AFTER_HELP)]
+pub struct PushArgs {
+    /// Folder with the configuration; what .terraformignore names is left out
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+
+    /// Organization that the workspace belongs to
+    #[arg(long, short, value_name = "NAME", env = "FERROFORM_ORGANIZATION", help_heading = "Where")]
+    pub organization: String,
+
+    /// Workspace to run in
+    #[arg(long, short, value_name = "NAME", env = "FERROFORM_WORKSPACE", help_heading = "Where")]
+    pub workspace: String,
+
+    /// Create the workspace if it does not exist
+    #[arg(long, help_heading = "Where")]
+    pub create: bool,
+
+    /// Server: host[:port] or a URL [env: FERROFORM_ADDRESS, TFE_ADDRESS, TFE_HOSTNAME]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Where")]
+    pub address: Option<String>,
+
+    /// File that holds the token [else env: FERROFORM_TOKEN, TFE_TOKEN, TF_TOKEN_<host>; else Terraform's credentials.tfrc.json]
+    #[arg(long, value_name = "FILE", env = "FERROFORM_TOKEN_FILE", help_heading = "Where")]
+    pub token_file: Option<PathBuf>,
+
+    /// PEM certificates to trust besides the system's (which SSL_CERT_FILE replaces)
+    #[arg(long, value_name = "FILE", env = "FERROFORM_CA_FILE", help_heading = "Where")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Why this run, for the people who see it
+    #[arg(long, short, value_name = "TEXT", help_heading = "What to run")]
+    pub message: Option<String>,
+
+    /// Only plan; the run can never be applied
+    #[arg(long, help_heading = "What to run", conflicts_with = "auto_approve")]
+    pub plan_only: bool,
+
+    /// Plan to destroy everything the workspace manages
+    #[arg(long, help_heading = "What to run", conflicts_with = "refresh_only")]
+    pub destroy: bool,
+
+    /// Only bring the state up to date with what exists
+    #[arg(long, help_heading = "What to run")]
+    pub refresh_only: bool,
+
+    /// Plan this resource and what it depends on, nothing else (repeatable)
+    #[arg(long, value_name = "ADDRESS", help_heading = "What to run")]
+    pub target: Vec<String>,
+
+    /// Replace this resource even if nothing demands it (repeatable)
+    #[arg(long, value_name = "ADDRESS", help_heading = "What to run")]
+    pub replace: Vec<String>,
+
+    /// Input variable of this run alone (repeatable). VALUE is text, or HCL where it begins with [ or { or is in double quotes
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "What to run")]
+    pub var: Vec<String>,
+
+    /// Apply without asking
+    #[arg(long, help_heading = "How")]
+    pub auto_approve: bool,
+
+    /// Exit with 2 instead of 0 when there are changes that were not applied
+    #[arg(long, help_heading = "How")]
+    pub detailed_exitcode: bool,
+
+    /// Write one JSON object a line to standard output, for programs; nothing is asked
+    #[arg(long, help_heading = "How")]
+    pub json: bool,
+}
+
+const AFTER_HELP: &str = "\
+Without a terminal (or with --json) nothing is asked: unless --auto-approve is given or the workspace applies by \
+itself, the run is left waiting for its confirmation, and its address is printed.
+
+Ctrl-C offers to cancel the run (without a terminal it cancels at once); a second Ctrl-C leaves the run alone.
+
+Exit status: 0 nothing to change, applied, or (without --detailed-exitcode) changes left unapplied; 1 failed, canceled \
+or discarded; 2 changes left unapplied, with --detailed-exitcode; 130 left by Ctrl-C while the run goes on.";

@@ -1,0 +1,120 @@
+//! Why a push failed, in the words that the person needs.
+
+use crate::connection;
+use client::Client;
+use std::path::PathBuf;
+
+/// Why a push failed; a run that fails is no failure of the push.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Connection(connection::Error),
+    Client(client::Error),
+    /// The server does not take the token.
+    BadToken {
+        host: String,
+        source: String,
+        error: client::Error,
+    },
+    NoOrganization {
+        organization: String,
+        host: String,
+    },
+    NoWorkspace {
+        organization: String,
+        workspace: String,
+        error: client::Error,
+    },
+    LocalExecution(String),
+    NoDirectory(PathBuf),
+    WorkingDirectory {
+        directory: PathBuf,
+        workspace: String,
+        working: PathBuf,
+    },
+    Archive(String),
+    Variable(String),
+    /// The run goes on, but it cannot be followed any more.
+    Lost {
+        error: client::Error,
+        url: String,
+    },
+}
+
+impl Failure {
+    /// Names the token's source where the token was refused.
+    pub(super) fn with_token(self, client: &Client, source: &str) -> Self {
+        match self {
+            Self::Client(error) | Self::NoWorkspace { error, .. } if error.status() == Some(401) => {
+                Self::BadToken { host: client.host(), source: source.to_owned(), error }
+            }
+            other => other,
+        }
+    }
+
+    /// Summary and detail.
+    pub(super) fn words(&self) -> (String, String) {
+        let (summary, detail) = match self {
+            Self::Connection(error) => ("No server to push to", error.to_string()),
+            Self::Client(error) => (client_summary(error), error.to_string()),
+            Self::BadToken { host, source, error } => (
+                "The token was refused",
+                format!(
+                    "{host} does not accept the token from {source}: it is wrong, revoked or expired. Make a new one \
+                     in the account's settings there, or with `ferroform token create` on the server.\n\n{error}"
+                ),
+            ),
+            Self::NoOrganization { organization, host } => (
+                "Organization not found",
+                format!(
+                    "{host} has no organization {organization:?}, or the token may not see it. Names are compared \
+                     letter by letter."
+                ),
+            ),
+            Self::NoWorkspace { organization, workspace, error } => (
+                "Workspace not found",
+                format!(
+                    "The organization {organization:?} has no workspace {workspace:?}, or the token may not see it. \
+                     Use --create to create it.\n\n{error}"
+                ),
+            ),
+            Self::LocalExecution(workspace) => (
+                "The workspace runs elsewhere",
+                format!(
+                    "The workspace {workspace:?} has execution mode \"local\": the server keeps its state and runs \
+                     nothing. Set it to \"remote\" to push to it."
+                ),
+            ),
+            Self::NoDirectory(directory) => {
+                ("No such folder", format!("{} is not a folder that can be read.", directory.display()))
+            }
+            Self::WorkingDirectory { directory, workspace, working } => (
+                "The folder does not fit the workspace",
+                format!(
+                    "The workspace {workspace:?} works in {working:?} below the root of what is pushed, and {} \
+                     neither holds that folder nor is it. Push the folder above it, or clear the workspace's working \
+                     directory.",
+                    directory.display()
+                ),
+            ),
+            Self::Archive(reason) => ("The configuration cannot be packed", reason.clone()),
+            Self::Variable(reason) => ("Bad variable", reason.clone()),
+            Self::Lost { error, url } => (
+                "The run cannot be followed any more",
+                format!("The run goes on by itself; see {url}\n\n{error}"),
+            ),
+        };
+        (summary.to_owned(), detail)
+    }
+}
+
+fn client_summary(error: &client::Error) -> &'static str {
+    match error {
+        client::Error::Configuration(_) => "The connection is set up wrongly",
+        client::Error::NotTerraformEnterprise { .. } => "Not a Terraform Enterprise server",
+        client::Error::Unreachable { .. } => "The server cannot be reached",
+        client::Error::Untrusted { .. } => "The server cannot be trusted",
+        client::Error::Refused(_) => "The server refused",
+        client::Error::Unexpected { .. } => "The server's answer makes no sense",
+        client::Error::File { .. } => "A file cannot be read",
+    }
+}

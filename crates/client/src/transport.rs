@@ -1,0 +1,519 @@
+//! One request and its answer: addresses, TLS, authorization, time limits and repetition.
+//!
+//! An answer is read whole before it counts, so that a connection that breaks in mid-body is tried again like one that
+//! never opened. Repeated are: requests without effect or with the same effect twice (GET, PUT) after a broken
+//! connection or a 5xx, and any request after a 429 or when no connection was made, since then nothing was done.
+
+use crate::{
+    document::{FromResource, Many, One},
+    error::{self, Error, Refusal, Result},
+};
+use bytes::Bytes;
+use kernel::Secret;
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
+use serde_json::Value;
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::OnceCell;
+
+/// JSON:API's media type, demanded both ways.
+const JSON_API: &str = "application/vnd.api+json";
+/// A reply may be held by the server this long (logs are long-polled up to 25 s) and must still count as alive.
+const ANSWER_TIME: Duration = Duration::from_secs(90);
+const CONNECT_TIME: Duration = Duration::from_secs(15);
+/// Repetitions after broken connections and 5xx once the service is known: about half a minute, enough for a server
+/// that restarts.
+const RETRIES: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Repetitions after 429, each after the pause that the server names.
+const THROTTLED_RETRIES: u32 = 30;
+
+/// Where a Terraform Enterprise is and who asks.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `https://host[:port]`, `http://…`, or a bare host name, which means https.
+    pub base_url: String,
+    /// Sent with every request to the API and to nobody else.
+    pub token: Secret,
+    /// PEM certificates that are trusted besides the system's (which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace).
+    pub ca_file: Option<PathBuf>,
+    /// Who the server is told is asking.
+    pub user_agent: String,
+}
+
+impl Endpoint {
+    /// An endpoint that trusts the system's certificates.
+    pub fn new(base_url: impl Into<String>, token: Secret) -> Self {
+        let user_agent = concat!("ferroform/", env!("CARGO_PKG_VERSION")).to_owned();
+        Self { base_url: base_url.into(), token, ca_file: None, user_agent }
+    }
+}
+
+/// A client of one server with one token. Clones share connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    base: Url,
+    token: header::HeaderValue,
+    api: OnceCell<Url>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.0.base)
+    }
+}
+
+/// An exchange without an answer.
+struct Failure {
+    error: Error,
+    /// Whether the request may have reached the server.
+    sent: bool,
+}
+
+/// A whole answer.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: header::HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) url: Url,
+}
+
+impl Client {
+    /// Prepares a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when the address is none, the token holds what a header cannot carry, or the
+    /// certificate file has no certificate.
+    pub fn new(endpoint: Endpoint) -> Result<Self> {
+        let base = parse_address(&endpoint.base_url)?;
+        let mut token = header::HeaderValue::try_from(format!("Bearer {}", endpoint.token.expose()))
+            .map_err(|_| {
+                Error::Configuration(
+                    "the token holds a line break or another character that no token has".to_owned(),
+                )
+            })?;
+        token.set_sensitive(true);
+        let http = connector(&endpoint, &base)?;
+        Ok(Self(Arc::new(Inner { http, base, token, api: OnceCell::new() })))
+    }
+
+    /// The address given, without a path: `https://host:port/`.
+    pub fn base_url(&self) -> &Url {
+        &self.0.base
+    }
+
+    /// Host and port as people write them: the port only where it is not the scheme's own.
+    pub fn host(&self) -> String {
+        host_of(&self.0.base)
+    }
+
+    /// The API's address, ending in a slash, found at the first call.
+    pub(crate) async fn api(&self) -> Result<&Url> {
+        self.0.api.get_or_try_init(|| self.discover()).await
+    }
+
+    async fn discover(&self) -> Result<Url> {
+        let url = self.0.base.join("/.well-known/terraform.json").expect("the path is well formed");
+        let name = "GET /.well-known/terraform.json";
+        let reply = self.exchange(name, 0, true, || self.0.http.get(url.clone())).await?;
+        let not = |reason: String| Error::NotTerraformEnterprise { host: self.host(), reason };
+        if !reply.status.is_success() {
+            return Err(not(format!("/.well-known/terraform.json was answered {}", reply.status)));
+        }
+        let document: Value = serde_json::from_slice(&reply.body)
+            .map_err(|_| not("/.well-known/terraform.json is not JSON".to_owned()))?;
+        let service = document.get("tfe.v2").and_then(Value::as_str);
+        let service = service.ok_or_else(|| not("it offers no service tfe.v2".to_owned()))?;
+        let mut api =
+            reply.url.join(service).map_err(|e| not(format!("its address of tfe.v2 is malformed: {e}")))?;
+        if self.0.base.scheme() == "https" && api.scheme() != "https" {
+            return Err(not(
+                "its address of tfe.v2 is not https, and the token would travel in the clear".to_owned()
+            ));
+        }
+        if !api.path().ends_with('/') {
+            api.set_path(&format!("{}/", api.path()));
+        }
+        Ok(api)
+    }
+
+    /// A request to the API, to be finished by one of [`Call`]'s senders.
+    pub(crate) fn call<'a>(&'a self, method: Method, path: &[&str]) -> Call<'a> {
+        Call {
+            client: self,
+            method,
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+            query: vec![],
+            body: None,
+            accept: JSON_API,
+        }
+    }
+
+    /// GET of an address that the server handed out. `name` stands for it in errors, as it may be a secret.
+    pub(crate) async fn get_url(&self, url: &str, name: &str) -> Result<Reply> {
+        let url = self.resolve(url).await?;
+        let same_origin = url.origin() == self.api().await?.origin();
+        let reply = self
+            .exchange(name, RETRIES, true, || {
+                let request = self.0.http.get(url.clone()).timeout(ANSWER_TIME);
+                // The token belongs to the server, not to an object store elsewhere.
+                if same_origin {
+                    request.header(header::AUTHORIZATION, self.0.token.clone())
+                } else {
+                    request
+                }
+            })
+            .await?;
+        accepted(reply, name)
+    }
+
+    /// PUT of a body that can be made again, to an address that the server handed out. Carries no token.
+    pub(crate) async fn put_url(
+        &self,
+        url: &str,
+        name: &str,
+        body: impl AsyncFn() -> Result<(reqwest::Body, u64)>,
+    ) -> Result<()> {
+        let url = self.resolve(url).await?;
+        let mut pause = Pause::new();
+        loop {
+            let (bytes, length) = body().await?;
+            // No time limit: how long an upload takes is the line's business.
+            let request = self
+                .0
+                .http
+                .put(url.clone())
+                .header(header::CONTENT_TYPE, "application/octet-stream")
+                .header(header::CONTENT_LENGTH, length)
+                .body(bytes);
+            let outcome = self.once(name, request).await.map_err(|failure| failure.error);
+            match outcome.and_then(|reply| accepted(reply, name)) {
+                Ok(_) => return Ok(()),
+                Err(error) if pause.count < RETRIES && is_transient(&error) => pause.wait().await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn resolve(&self, url: &str) -> Result<Url> {
+        self.api().await?.join(url).map_err(|e| Error::Unexpected {
+            request: "an address in an answer".to_owned(),
+            reason: e.to_string(),
+            request_id: None,
+        })
+    }
+
+    /// Sends until answered, refused, or tried often enough.
+    async fn exchange(
+        &self,
+        name: &str,
+        retries: u32,
+        repeatable: bool,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Reply> {
+        let mut pause = Pause::new();
+        let mut throttled = 0;
+        loop {
+            match self.once(name, request()).await {
+                Ok(reply)
+                    if reply.status == StatusCode::TOO_MANY_REQUESTS && throttled < THROTTLED_RETRIES =>
+                {
+                    throttled += 1;
+                    tokio::time::sleep(retry_after(&reply.headers)).await;
+                }
+                Ok(reply) if reply.status.is_server_error() && repeatable && pause.count < retries => {
+                    pause.wait().await;
+                }
+                Ok(reply) => return Ok(reply),
+                Err(failure)
+                    if pause.count < retries
+                        && (repeatable || !failure.sent)
+                        && is_transient(&failure.error) =>
+                {
+                    pause.wait().await;
+                }
+                Err(failure) => return Err(failure.error),
+            }
+        }
+    }
+
+    async fn once(&self, name: &str, request: RequestBuilder) -> Result<Reply, Failure> {
+        let failed = |e: reqwest::Error| Failure {
+            sent: !e.is_connect(),
+            error: error::from_transport(e, name, &self.host()),
+        };
+        let response = request.send().await.map_err(failed)?;
+        let (status, url) = (response.status(), response.url().clone());
+        let headers = response.headers().clone();
+        let body = response.bytes().await.map_err(failed)?;
+        Ok(Reply { status, headers, body, url })
+    }
+}
+
+/// One request to the API.
+pub(crate) struct Call<'a> {
+    client: &'a Client,
+    method: Method,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Value>,
+    accept: &'static str,
+}
+
+impl Call<'_> {
+    /// Adds a query parameter.
+    pub(crate) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Sets the JSON body.
+    pub(crate) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Asks for another media type than JSON:API's.
+    pub(crate) fn accept(mut self, media_type: &'static str) -> Self {
+        self.accept = media_type;
+        self
+    }
+
+    /// Method and path, for errors.
+    fn name(&self) -> String {
+        format!("{} /{}", self.method, self.path.join("/"))
+    }
+
+    /// Sends, and turns a 4xx or 5xx into an error.
+    pub(crate) async fn send(&self) -> Result<Reply> {
+        let mut url = self.client.api().await?.clone();
+        url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(&self.path);
+        let name = self.name();
+        let repeatable = matches!(self.method, Method::GET | Method::PUT | Method::DELETE);
+        let inner = &self.client.0;
+        let reply = self
+            .client
+            .exchange(&name, RETRIES, repeatable, || {
+                let mut request = inner
+                    .http
+                    .request(self.method.clone(), url.clone())
+                    .timeout(ANSWER_TIME)
+                    .header(header::AUTHORIZATION, inner.token.clone())
+                    .header(header::ACCEPT, self.accept);
+                if !self.query.is_empty() {
+                    request = request.query(&self.query);
+                }
+                if let Some(body) = &self.body {
+                    request = request.header(header::CONTENT_TYPE, JSON_API).body(body.to_string());
+                }
+                request
+            })
+            .await?;
+        accepted(reply, &name)
+    }
+
+    /// Sends, and reads one resource.
+    pub(crate) async fn one<T: FromResource>(&self) -> Result<T> {
+        let reply = self.send().await?;
+        let document: One = self.decode(&reply)?;
+        T::from_resource(&document.data, &document.included).map_err(|e| self.unexpected(&reply, &e))
+    }
+
+    /// Sends, and reads one page of a list with the number of the next page.
+    async fn page<T: FromResource>(&self, number: u32) -> Result<(Vec<T>, Option<u32>)> {
+        let mut call = Call {
+            client: self.client,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            body: None,
+            accept: self.accept,
+        };
+        if number > 1 {
+            call = call.query("page[number]", number);
+        }
+        let reply = call.send().await?;
+        let document: Many = call.decode(&reply)?;
+        let items = document.data.iter().map(|resource| T::from_resource(resource, &[]));
+        let items = items.collect::<serde_json::Result<_>>().map_err(|e| call.unexpected(&reply, &e))?;
+        Ok((items, document.meta.pagination.and_then(|pagination| pagination.next_page)))
+    }
+
+    /// Reads the first page of a list.
+    pub(crate) async fn first_page<T: FromResource>(&self) -> Result<Vec<T>> {
+        Ok(self.page(1).await?.0)
+    }
+
+    /// Reads a whole list, page by page.
+    pub(crate) async fn all<T: FromResource>(&self) -> Result<Vec<T>> {
+        let (mut items, mut next) = self.page(1).await?;
+        while let Some(number) = next.take().filter(|number| *number > 1) {
+            let (more, after): (Vec<T>, _) = self.page(number).await?;
+            items.extend(more);
+            // A server that names the same page again would keep us for ever.
+            next = after.filter(|after| *after > number);
+        }
+        Ok(items)
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(&self, reply: &Reply) -> Result<T> {
+        serde_json::from_slice(&reply.body).map_err(|e| self.unexpected(reply, &e))
+    }
+
+    fn unexpected(&self, reply: &Reply, error: &serde_json::Error) -> Error {
+        Error::Unexpected {
+            request: self.name(),
+            reason: format!("it is not the JSON:API document that was expected: {error}"),
+            request_id: request_id(&reply.headers),
+        }
+    }
+}
+
+fn accepted(reply: Reply, name: &str) -> Result<Reply> {
+    if reply.status.is_client_error() || reply.status.is_server_error() {
+        let id = request_id(&reply.headers);
+        let refusal = Refusal::new(name.to_owned(), reply.status.as_u16(), &reply.body, id);
+        return Err(Error::Refused(Box::new(refusal)));
+    }
+    Ok(reply)
+}
+
+fn request_id(headers: &header::HeaderMap) -> Option<String> {
+    headers.get("x-request-id")?.to_str().ok().map(str::to_owned)
+}
+
+/// `X-RateLimit-Reset` is the seconds to wait, with a fraction; not an instant.
+fn retry_after(headers: &header::HeaderMap) -> Duration {
+    let named = ["x-ratelimit-reset", "retry-after"];
+    let seconds = named.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.parse::<f64>().ok());
+    Duration::from_secs_f64(seconds.filter(|s| s.is_finite()).unwrap_or(1.0).clamp(0.01, 60.0))
+}
+
+/// Worth another try: no answer at all, or a 5xx.
+fn is_transient(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. }) || error.status().is_some_and(|status| status >= 500)
+}
+
+struct Pause {
+    count: u32,
+    next: Duration,
+}
+
+impl Pause {
+    fn new() -> Self {
+        Self { count: 0, next: FIRST_PAUSE }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.next).await;
+        self.count += 1;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn parse_address(text: &str) -> Result<Url> {
+    let text = text.trim();
+    let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let wrong = |why: &str| {
+        Error::Configuration(format!("{text:?} is no address of a server ({why}); write https://host[:port]"))
+    };
+    let mut url = Url::parse(&full).map_err(|e| wrong(&e.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("only http and https are spoken"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not repeated: it may hold a password.
+        return Err(Error::Configuration(
+            "the address of the server must hold no user name or password; use a token".to_owned(),
+        ));
+    }
+    url.host_str().ok_or_else(|| wrong("no host"))?;
+    url.set_path("/");
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn connector(endpoint: &Endpoint, base: &Url) -> Result<reqwest::Client> {
+    // Whoever comes first installs the process's provider; every part of this program installs the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let extra = match &endpoint.ca_file {
+        None => vec![],
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(Error::Configuration(format!("{} holds no PEM certificate", path.display())));
+            }
+            certificates
+        }
+    };
+    let builder = || {
+        let builder = reqwest::Client::builder()
+            .user_agent(&endpoint.user_agent)
+            .connect_timeout(CONNECT_TIME)
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(30))
+            .referer(false);
+        // As Terraform does: this machine is never asked through a proxy.
+        if is_loopback(base) { builder.no_proxy() } else { builder }
+    };
+    let broken = |e: reqwest::Error| Error::Configuration(format!("TLS cannot be set up: {e}"));
+    match builder().tls_certs_merge(extra.clone()).build() {
+        Ok(client) => Ok(client),
+        // A machine without certificates of its own can still speak plain HTTP, or trust the given authority alone.
+        Err(_) if base.scheme() == "http" || !extra.is_empty() => {
+            builder().tls_certs_only(extra).build().map_err(broken)
+        }
+        Err(error) => Err(broken(error)),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_host_means_https_and_paths_are_dropped() {
+        for (given, meant) in [
+            ("tfe.example.com", "https://tfe.example.com/"),
+            ("tfe.example.com:8443", "https://tfe.example.com:8443/"),
+            ("http://127.0.0.1:80/api/v2?x#y", "http://127.0.0.1/"),
+        ] {
+            assert_eq!(parse_address(given).unwrap().as_str(), meant);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_repeating_a_password() {
+        assert!(parse_address("ftp://x").unwrap_err().to_string().contains("only http and https"));
+        assert!(parse_address("https://").is_err());
+        let error = parse_address("https://me:hunter2@tfe.example.com").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn the_wait_after_429_is_in_seconds_and_bounded() {
+        let wait = |value: &str| {
+            let mut headers = header::HeaderMap::new();
+            headers.insert("x-ratelimit-reset", value.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(wait("0.25"), Duration::from_millis(250));
+        assert_eq!(wait("1700000000"), Duration::from_secs(60));
+        assert_eq!(wait("soon"), Duration::from_secs(1));
+    }
+}
