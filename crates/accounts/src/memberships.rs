@@ -178,7 +178,7 @@ async fn delete(cx: Cx) -> Result<Reply> {
     let membership = find(&cx, cx.path("id")).await?;
     let (organization, grants) = organizations::find(&cx, &membership.organization).await?;
     let granted = grants.prove_organization::<perm::ManageMembership, _>(organization)?;
-    if cx.actor()?.user_id() == &membership.user_id && grants.owner {
+    if cx.actor()?.user_id() == &membership.user_id && grants.is_owner() {
         return Err(Error::Forbidden("You cannot remove yourself from an organization that you own".to_owned()));
     }
     let mut tx = cx.app.db.begin().await?;

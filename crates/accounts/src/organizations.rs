@@ -343,6 +343,8 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     ])
     .await?;
     tx.commit().await?;
+    // `allow-force-delete-workspaces` is part of what members hold.
+    cx.app.identities.forget();
     let (organization, grants) = find(&cx, &name).await?;
     Ok(Reply::one(document(&cx.app, &organization, &grants)))
 }

@@ -320,7 +320,7 @@ async fn change_members(mut cx: Cx, add: bool, named_by: &str) -> Result<Reply> 
     let named = cx.data_list().await?;
     let (team, grants) = find(&cx, cx.path("id")).await?;
     let granted = grants.prove_organization::<perm::ManageTeams, _>(team)?;
-    if granted.name == OWNERS && !grants.owner {
+    if granted.name == OWNERS && !grants.is_owner() {
         return Err(Error::NotFound);
     }
     let mut tx = cx.app.db.begin().await?;

@@ -34,8 +34,8 @@ pub enum KeyError {
     /// The file holds something else than a key.
     #[error("the root key file {} does not hold 32 bytes in base64; restore it from a backup, for nothing encrypted with it can be read otherwise", .0.display())]
     MalformedFile(PathBuf),
-    /// Others than the owner can read the file.
-    #[error("the root key file {} can be read by other users (mode {mode:04o}); run `chmod 600 {}`", .path.display(), .path.display())]
+    /// Others than the owner may read or write the file.
+    #[error("the root key file {} is open to other users (mode {mode:04o}); run `chmod 600 {}`", .path.display(), .path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -89,7 +89,7 @@ impl RootKey {
     /// wins and all get its key. The key is on disk when this returns.
     ///
     /// # Errors
-    /// [`KeyError::Exposed`] when group or others may read the file, [`KeyError::MalformedFile`], [`KeyError::Io`].
+    /// [`KeyError::Exposed`] when group or others may use the file, [`KeyError::MalformedFile`], [`KeyError::Io`].
     pub fn load_or_create(path: &Path, env: &Env) -> Result<Self, KeyError> {
         let io = |source| KeyError::Io { path: path.to_owned(), source };
         match File::open(path) {

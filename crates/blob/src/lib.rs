@@ -2,7 +2,7 @@
 //!
 //! - [`keys`]: one root key per installation seals one data key per organization; a data key encrypts values.
 //! - [`store`]: objects too large for a database row, encrypted as a stream in a local folder.
-//! - [`stream`]: the encrypted form that objects have, in a file or in a row.
+//! - `stream`: the encrypted form that objects have, in a file or in a row.
 //! - [`signed`]: tokens for URLs that need no login, and the keyed hash under which API tokens are stored.
 //!
 //! The contract: nothing here gives out a byte that was not authenticated first; an error never contains plaintext or
@@ -12,7 +12,7 @@
 pub mod keys;
 pub mod signed;
 pub mod store;
-pub mod stream;
+mod stream;
 
 pub use keys::{DataKey, KeyError, RootKey, SealError};
 pub use signed::{Signer, TokenHasher};

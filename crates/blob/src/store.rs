@@ -234,8 +234,8 @@ impl ObjectWriter {
     /// Completes the object. When this returns it is on disk, or in [`Stored::inline`] for the caller to keep.
     ///
     /// # Errors
-    /// [`io::ErrorKind::StorageFull`] when the disk or the quota is full, others of the file system; nothing is left
-    /// then. Also when a write failed before.
+    /// [`io::ErrorKind::StorageFull`] when the disk or the quota is full, others of the file system. Also when a
+    /// write failed before. Then nothing is left, or at most (the last sync failed) an object for the sweeper.
     pub fn finish(mut self) -> io::Result<Stored> {
         if self.failed {
             return Err(io::Error::other(format!("writing the object {} had failed before", self.id)));
