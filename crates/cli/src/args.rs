@@ -22,11 +22,11 @@ pub struct PushArgs {
     #[arg(long, help_heading = "Where")]
     pub create: bool,
 
-    /// Server: host[:port] or a URL [env: FERROFORM_ADDRESS, TFE_ADDRESS, TFE_HOSTNAME]
+    /// Server, as host:port or a URL [env: FERROFORM_ADDRESS, TFE_ADDRESS, TFE_HOSTNAME]
     #[arg(long, value_name = "ADDRESS", help_heading = "Where")]
     pub address: Option<String>,
 
-    /// File that holds the token [else env: FERROFORM_TOKEN, TFE_TOKEN, TF_TOKEN_<host>; else Terraform's credentials.tfrc.json]
+    /// File that holds the token [else env: FERROFORM_TOKEN, TFE_TOKEN, TF_TOKEN_HOST; else Terraform's credentials.tfrc.json]
     #[arg(long, value_name = "FILE", env = "FERROFORM_TOKEN_FILE", help_heading = "Where")]
     pub token_file: Option<PathBuf>,
 
@@ -80,6 +80,11 @@ Without a terminal (or with --json) nothing is asked: unless --auto-approve is g
 itself, the run is left waiting for its confirmation, and its address is printed.
 
 Ctrl-C offers to cancel the run (without a terminal it cancels at once); a second Ctrl-C leaves the run alone.
+
+With --json each line is an object with a \"type\": workspace_created, packed, uploaded, run_created, waiting, status, \
+log (\"phase\", and \"entry\" for the engine's JSON lines or \"text\" for others), planned, notice; the last is finished \
+(\"outcome\": no_changes, applied, planned, awaiting_confirmation, discarded, canceled, errored or left) or error. Types \
+and members may be added.
 
 Exit status: 0 nothing to change, applied, or (without --detailed-exitcode) changes left unapplied; 1 failed, canceled \
 or discarded; 2 changes left unapplied, with --detailed-exitcode; 130 left by Ctrl-C while the run goes on.";

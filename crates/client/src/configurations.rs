@@ -7,14 +7,7 @@ use kernel::{
 };
 use reqwest::Method;
 use serde_json::json;
-use std::{
-    path::Path,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tokio::io::{AsyncRead, ReadBuf};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long the server may take to process an upload.
 const PROCESSING_TIME: Duration = Duration::from_secs(120);
@@ -48,16 +41,7 @@ impl Client {
         archive: &Path,
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<()> {
-        let progress: Arc<dyn Fn(u64) + Send + Sync> = Arc::new(progress);
-        let open = async || {
-            let failed = |source| Error::File { path: archive.to_owned(), source };
-            let file = tokio::fs::File::open(archive).await.map_err(failed)?;
-            let length = file.metadata().await.map_err(failed)?.len();
-            let counted = Counted { file, sent: 0, progress: Arc::clone(&progress) };
-            let stream = tokio_util::io::ReaderStream::with_capacity(counted, 64 * 1024);
-            Ok((reqwest::Body::wrap_stream(stream), length))
-        };
-        self.put_url(upload_url.expose(), "PUT of the configuration", open).await
+        self.put_file(upload_url.expose(), "PUT of the configuration", archive, Arc::new(progress)).await
     }
 
     /// Waits until an uploaded archive can be used by a run. Ferroform has it processed when the upload returns; other
@@ -90,28 +74,5 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
-    }
-}
-
-/// A file that tells how much of it was read.
-struct Counted {
-    file: tokio::fs::File,
-    sent: u64,
-    progress: Arc<dyn Fn(u64) + Send + Sync>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.file).poll_read(cx, buf);
-        if matches!(outcome, Poll::Ready(Ok(()))) {
-            self.sent += u64::try_from(buf.filled().len() - before).unwrap_or(0);
-            (self.progress)(self.sent);
-        }
-        outcome
     }
 }

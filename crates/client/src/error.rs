@@ -156,9 +156,14 @@ pub(crate) fn from_transport(error: reqwest::Error, request: &str, host: &str) -
         "no answer in time".to_owned()
     } else {
         // The outer layers only say that sending a request failed; the innermost says why.
-        causes(&error).last().map_or_else(|| error.to_string(), ToString::to_string)
+        innermost(&error)
     };
     Error::Unreachable { host: host.to_owned(), request: request.to_owned(), reason }
+}
+
+/// The words of the first cause.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// The error and all its causes. An `io::Error` hides the error that it wraps from `source`, hence the detour.

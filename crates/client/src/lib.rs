@@ -9,26 +9,29 @@
 //! - An error names the request, the server's own words and its request id. The token and signed URLs are in no error
 //!   and no `Debug` output.
 //!
-//! Source: HashiCorp's API documentation and the behaviour of its official SDK. Reading order: [`Endpoint`] and
-//! [`Client`] here, `transport` (one request), `error`, `document` (JSON:API), `model` (resources), then the
+//! Source: HashiCorp's API documentation and the behaviour of its official SDK. Reading order: `endpoint` (where, and
+//! whom to trust), `transport` ([`Client`] and one request), `error`, `document` (JSON:API), `model` (resources) and `requests` (what creates them), then the
 //! operations by noun: `organizations`, `workspaces`, `configurations`, `runs`, `state`, and `log` (following a log).
 
 mod configurations;
 mod document;
+mod endpoint;
 mod error;
 mod log;
 mod model;
 mod organizations;
+mod requests;
 mod runs;
 mod state;
 mod transport;
 mod workspaces;
 
+pub use endpoint::Endpoint;
 pub use error::{Error, Problem, Refusal, Result};
 pub use log::{LogFollower, Phase};
 pub use model::{
-    Account, Actions, Apply, ConfigurationVersion, LockHolder, NewConfigurationVersion, NewRun, NewVariable,
-    NewWorkspace, Organization, Output, PhaseStatus, Plan, Run, RunPermissions, RunStatus, RunVariable,
-    StateVersion, Team, Token, Variable, Workspace, WorkspacePermissions,
+    Account, Actions, Apply, ConfigurationVersion, LockHolder, Organization, Output, PhaseStatus, Plan, Run,
+    RunPermissions, RunStatus, StateVersion, Team, Token, Variable, Workspace, WorkspacePermissions,
 };
-pub use transport::{Client, Endpoint};
+pub use requests::{NewConfigurationVersion, NewRun, NewVariable, NewWorkspace, RunVariable};
+pub use transport::Client;

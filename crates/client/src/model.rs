@@ -1,4 +1,4 @@
-//! The resources as this client sees them, and what is sent to create them.
+//! The resources as this client sees them.
 //!
 //! Names are the API's, with underscores. An attribute that a server leaves out takes its default, so that an older
 //! or a stricter server can be spoken to.
@@ -11,7 +11,7 @@ use kernel::{
         WorkspaceId,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Declares a resource: public fields read from attributes of the same name, after its typed id.
@@ -265,7 +265,7 @@ impl Run {
 }
 
 /// Where a run is in its life. Open: a status of a later server is kept as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(transparent)]
 pub struct RunStatus(String);
 
@@ -482,85 +482,4 @@ resource! {
         description: Option<String>,
     }
     relations {}
-}
-
-/// What a new workspace is like; `None` leaves the choice to the server.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NewWorkspace {
-    /// Unique in its organization.
-    pub name: String,
-    /// Whether plans are applied without a person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_apply: Option<bool>,
-    /// Where in the archive the engine runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub working_directory: Option<String>,
-    /// The engine's version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub terraform_version: Option<String>,
-}
-
-/// A new workspace variable.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct NewVariable {
-    /// The name.
-    pub key: String,
-    /// Text, or an expression when `hcl`.
-    pub value: String,
-    /// `terraform` or `env`.
-    pub category: String,
-    /// Whether the value is an expression.
-    pub hcl: bool,
-    /// Whether the value can never be read back.
-    pub sensitive: bool,
-}
-
-/// What a new configuration version is for.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NewConfigurationVersion {
-    /// Whether the end of the upload starts a run by itself.
-    pub auto_queue_runs: bool,
-    /// Whether it can only be planned.
-    pub speculative: bool,
-}
-
-/// What a new run is to do; `None` and empty lists are not sent.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NewRun {
-    /// Why, in a person's words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Whether it is applied without a person; `None` is the workspace's choice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_apply: Option<bool>,
-    /// Whether it can never be applied; `None` is the configuration version's `speculative`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan_only: Option<bool>,
-    /// Destroy everything.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub is_destroy: bool,
-    /// Only bring the state up to date with what exists.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub refresh_only: bool,
-    /// Plan these addresses and what they depend on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub target_addrs: Vec<String>,
-    /// Replace these addresses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub replace_addrs: Vec<String>,
-    /// Input variables of this run alone.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub variables: Vec<RunVariable>,
-}
-
-/// An input variable of one run.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-pub struct RunVariable {
-    /// The name.
-    pub key: String,
-    /// An HCL expression: text is quoted.
-    pub value: String,
 }

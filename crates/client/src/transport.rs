@@ -1,25 +1,34 @@
-//! One request and its answer: addresses, TLS, authorization, time limits and repetition.
+//! One request and its answer: authorization, time limits and repetition.
 //!
 //! An answer is read whole before it counts, so that a connection that breaks in mid-body is tried again like one that
 //! never opened. Repeated are: requests without effect or with the same effect twice (GET, PUT) after a broken
 //! connection or a 5xx, and any request after a 429 or when no connection was made, since then nothing was done.
 
 use crate::{
+    Endpoint,
     document::{FromResource, Many, One},
+    endpoint::{connector, host_of, parse_address},
     error::{self, Error, Refusal, Result},
 };
 use bytes::Bytes;
-use kernel::Secret;
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 use serde_json::Value;
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::OnceCell;
+use std::{
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    sync::OnceCell,
+};
 
 /// JSON:API's media type, demanded both ways.
 const JSON_API: &str = "application/vnd.api+json";
 /// A reply may be held by the server this long (logs are long-polled up to 25 s) and must still count as alive.
 const ANSWER_TIME: Duration = Duration::from_secs(90);
-const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// Repetitions after broken connections and 5xx once the service is known: about half a minute, enough for a server
 /// that restarts.
 const RETRIES: u32 = 10;
@@ -27,27 +36,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Repetitions after 429, each after the pause that the server names.
 const THROTTLED_RETRIES: u32 = 30;
-
-/// Where a Terraform Enterprise is and who asks.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// `https://host[:port]`, `http://…`, or a bare host name, which means https.
-    pub base_url: String,
-    /// Sent with every request to the API and to nobody else.
-    pub token: Secret,
-    /// PEM certificates that are trusted besides the system's (which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace).
-    pub ca_file: Option<PathBuf>,
-    /// Who the server is told is asking.
-    pub user_agent: String,
-}
-
-impl Endpoint {
-    /// An endpoint that trusts the system's certificates.
-    pub fn new(base_url: impl Into<String>, token: Secret) -> Self {
-        let user_agent = concat!("ferroform/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { base_url: base_url.into(), token, ca_file: None, user_agent }
-    }
-}
+/// Bytes of a file that are read and sent at once.
+const CHUNK: usize = 64 * 1024;
 
 /// A client of one server with one token. Clones share connections.
 #[derive(Clone)]
@@ -118,7 +108,7 @@ impl Client {
     async fn discover(&self) -> Result<Url> {
         let url = self.0.base.join("/.well-known/terraform.json").expect("the path is well formed");
         let name = "GET /.well-known/terraform.json";
-        let reply = self.exchange(name, 0, true, || self.0.http.get(url.clone())).await?;
+        let reply = self.exchange(name, 0, true, self.0.http.get(url)).await?;
         let not = |reason: String| Error::NotTerraformEnterprise { host: self.host(), reason };
         if !reply.status.is_success() {
             return Err(not(format!("/.well-known/terraform.json was answered {}", reply.status)));
@@ -156,31 +146,31 @@ impl Client {
     pub(crate) async fn get_url(&self, url: &str, name: &str) -> Result<Reply> {
         let url = self.resolve(url).await?;
         let same_origin = url.origin() == self.api().await?.origin();
-        let reply = self
-            .exchange(name, RETRIES, true, || {
-                let request = self.0.http.get(url.clone()).timeout(ANSWER_TIME);
-                // The token belongs to the server, not to an object store elsewhere.
-                if same_origin {
-                    request.header(header::AUTHORIZATION, self.0.token.clone())
-                } else {
-                    request
-                }
-            })
-            .await?;
-        accepted(reply, name)
+        let mut request = self.0.http.get(url).timeout(ANSWER_TIME);
+        if same_origin {
+            // The token belongs to the server, not to an object store elsewhere.
+            request = request.header(header::AUTHORIZATION, self.0.token.clone());
+        }
+        accepted(self.exchange(name, RETRIES, true, request).await?, name)
     }
 
-    /// PUT of a body that can be made again, to an address that the server handed out. Carries no token.
-    pub(crate) async fn put_url(
+    /// PUT of a file to an address that the server handed out. Carries no token. `progress` is told the bytes read so
+    /// far, from the beginning again at each repetition.
+    pub(crate) async fn put_file(
         &self,
         url: &str,
         name: &str,
-        body: impl AsyncFn() -> Result<(reqwest::Body, u64)>,
+        path: &Path,
+        progress: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Result<()> {
         let url = self.resolve(url).await?;
+        let unreadable = |source| Error::File { path: path.to_owned(), source };
         let mut pause = Pause::new();
         loop {
-            let (bytes, length) = body().await?;
+            let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+            let length = file.metadata().await.map_err(unreadable)?.len();
+            let counted = Counted { file, sent: 0, progress: Arc::clone(&progress) };
+            let stream = tokio_util::io::ReaderStream::with_capacity(counted, CHUNK);
             // No time limit: how long an upload takes is the line's business.
             let request = self
                 .0
@@ -188,7 +178,7 @@ impl Client {
                 .put(url.clone())
                 .header(header::CONTENT_TYPE, "application/octet-stream")
                 .header(header::CONTENT_LENGTH, length)
-                .body(bytes);
+                .body(reqwest::Body::wrap_stream(stream));
             let outcome = self.once(name, request).await.map_err(|failure| failure.error);
             match outcome.and_then(|reply| accepted(reply, name)) {
                 Ok(_) => return Ok(()),
@@ -212,12 +202,13 @@ impl Client {
         name: &str,
         retries: u32,
         repeatable: bool,
-        request: impl Fn() -> RequestBuilder,
+        request: RequestBuilder,
     ) -> Result<Reply> {
         let mut pause = Pause::new();
         let mut throttled = 0;
         loop {
-            match self.once(name, request()).await {
+            let again = request.try_clone().expect("only uploads are streamed, and they do not come here");
+            match self.once(name, again).await {
                 Ok(reply)
                     if reply.status == StatusCode::TOO_MANY_REQUESTS && throttled < THROTTLED_RETRIES =>
                 {
@@ -294,24 +285,19 @@ impl Call<'_> {
         let name = self.name();
         let repeatable = matches!(self.method, Method::GET | Method::PUT | Method::DELETE);
         let inner = &self.client.0;
-        let reply = self
-            .client
-            .exchange(&name, RETRIES, repeatable, || {
-                let mut request = inner
-                    .http
-                    .request(self.method.clone(), url.clone())
-                    .timeout(ANSWER_TIME)
-                    .header(header::AUTHORIZATION, inner.token.clone())
-                    .header(header::ACCEPT, self.accept);
-                if !self.query.is_empty() {
-                    request = request.query(&self.query);
-                }
-                if let Some(body) = &self.body {
-                    request = request.header(header::CONTENT_TYPE, JSON_API).body(body.to_string());
-                }
-                request
-            })
-            .await?;
+        let mut request = inner
+            .http
+            .request(self.method.clone(), url)
+            .timeout(ANSWER_TIME)
+            .header(header::AUTHORIZATION, inner.token.clone())
+            .header(header::ACCEPT, self.accept);
+        if !self.query.is_empty() {
+            request = request.query(&self.query);
+        }
+        if let Some(body) = &self.body {
+            request = request.header(header::CONTENT_TYPE, JSON_API).body(body.to_string());
+        }
+        let reply = self.client.exchange(&name, RETRIES, repeatable, request).await?;
         accepted(reply, &name)
     }
 
@@ -414,72 +400,27 @@ impl Pause {
     }
 }
 
-fn parse_address(text: &str) -> Result<Url> {
-    let text = text.trim();
-    let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let wrong = |why: &str| {
-        Error::Configuration(format!("{text:?} is no address of a server ({why}); write https://host[:port]"))
-    };
-    let mut url = Url::parse(&full).map_err(|e| wrong(&e.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("only http and https are spoken"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        // Not repeated: it may hold a password.
-        return Err(Error::Configuration(
-            "the address of the server must hold no user name or password; use a token".to_owned(),
-        ));
-    }
-    url.host_str().ok_or_else(|| wrong("no host"))?;
-    url.set_path("/");
-    url.set_query(None);
-    url.set_fragment(None);
-    Ok(url)
+/// A file that tells how much of it was read.
+struct Counted {
+    file: tokio::fs::File,
+    sent: u64,
+    progress: Arc<dyn Fn(u64) + Send + Sync>,
 }
 
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-fn connector(endpoint: &Endpoint, base: &Url) -> Result<reqwest::Client> {
-    // Whoever comes first installs the process's provider; every part of this program installs the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let extra = match &endpoint.ca_file {
-        None => vec![],
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(Error::Configuration(format!("{} holds no PEM certificate", path.display())));
-            }
-            certificates
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.file).poll_read(cx, buf);
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            self.sent += u64::try_from(buf.filled().len() - before).unwrap_or(0);
+            (self.progress)(self.sent);
         }
-    };
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .user_agent(&endpoint.user_agent)
-            .connect_timeout(CONNECT_TIME)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(30))
-            .referer(false);
-        // As Terraform does: this machine is never asked through a proxy.
-        if is_loopback(base) { builder.no_proxy() } else { builder }
-    };
-    let broken = |e: reqwest::Error| Error::Configuration(format!("TLS cannot be set up: {e}"));
-    match builder().tls_certs_merge(extra.clone()).build() {
-        Ok(client) => Ok(client),
-        // A machine without certificates of its own can still speak plain HTTP, or trust the given authority alone.
-        Err(_) if base.scheme() == "http" || !extra.is_empty() => {
-            builder().tls_certs_only(extra).build().map_err(broken)
-        }
-        Err(error) => Err(broken(error)),
+        outcome
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -487,22 +428,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_host_means_https_and_paths_are_dropped() {
-        for (given, meant) in [
-            ("tfe.example.com", "https://tfe.example.com/"),
-            ("tfe.example.com:8443", "https://tfe.example.com:8443/"),
-            ("http://127.0.0.1:80/api/v2?x#y", "http://127.0.0.1/"),
-        ] {
-            assert_eq!(parse_address(given).unwrap().as_str(), meant);
-        }
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused_without_repeating_a_password() {
-        assert!(parse_address("ftp://x").unwrap_err().to_string().contains("only http and https"));
-        assert!(parse_address("https://").is_err());
-        let error = parse_address("https://me:hunter2@tfe.example.com").unwrap_err().to_string();
-        assert!(!error.contains("hunter2"), "{error}");
+    fn every_operation_can_be_moved_between_threads() {
+        fn send<T: Send>(_: T) {}
+        let client = Client::new(Endpoint::new("http://localhost", "x".into())).unwrap();
+        send(client.account());
+        send(client.upload(&"x".into(), Path::new("x"), |_| ()));
+        send(client.variables(&"ws".into()));
+        send(async { client.follow_log(crate::Phase::Plan("plan".into())).next().await });
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub struct Jobs {
     running: Mutex<HashMap<RunId, watch::Sender<Signal>>>,
     logs: Mutex<LiveLogs>,
     watchers: Mutex<HashMap<RunId, Arc<Notify>>>,
+    ended: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -49,6 +50,7 @@ impl Jobs {
             running: Mutex::default(),
             logs: Mutex::default(),
             watchers: Mutex::default(),
+            ended: watch::Sender::new(0),
         }
     }
 
@@ -62,6 +64,16 @@ impl Jobs {
     /// Notes that a job has ended and its outcome is stored.
     pub fn end(&self, run: &RunId) {
         self.running.lock().expect(LOCK).remove(run);
+        self.ended.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Waits until a job ends, or returns at once when none runs.
+    pub async fn one_ended(&self) {
+        let mut ended = self.ended.subscribe();
+        if self.running() > 0 {
+            // The sender lives as long as this, so waiting cannot fail.
+            let _ = ended.changed().await;
+        }
     }
 
     /// How many jobs run.

@@ -1,6 +1,16 @@
 //! The server: options, boot, listeners, and the commands of the binary `ferroform`.
 //!
-//! Reading order: [`assemble`] (how the rooms become one application), then the boot around it.
+//! Reading order: [`options`], [`boot`] (from options to a serving process, and its end), [`assemble`] (how the rooms
+//! become one application), [`listen`], [`tls`], [`data_dir`], then [`commands`] with [`report`].
 
 pub mod assemble;
+pub mod boot;
+pub mod commands;
+pub mod data_dir;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+pub mod options;
+pub mod report;
 mod system;
+pub mod tls;

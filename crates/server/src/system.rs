@@ -7,7 +7,7 @@ use http_api::{Cx, Reply, Result, Routes, openapi};
 use serde_json::json;
 
 /// The server's own operations. `described` is the rest of the table, for the OpenAPI document.
-pub fn routes(described: &Routes) -> Routes {
+pub(crate) fn routes(described: &Routes) -> Routes {
     let own = Routes::new()
         .public(Method::GET, "/.well-known/terraform.json", "server.discovery.read", discovery)
         .public(Method::GET, "/api/v2/ping", "server.ping.read", ping);

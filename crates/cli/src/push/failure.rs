@@ -13,7 +13,7 @@ pub(super) enum Failure {
     BadToken {
         host: String,
         source: String,
-        error: client::Error,
+        error: Box<client::Error>,
     },
     NoOrganization {
         organization: String,
@@ -22,8 +22,9 @@ pub(super) enum Failure {
     NoWorkspace {
         organization: String,
         workspace: String,
-        error: client::Error,
     },
+    /// The token sees the workspace and may not run anything there.
+    ReadOnly(String),
     LocalExecution(String),
     NoDirectory(PathBuf),
     WorkingDirectory {
@@ -44,8 +45,8 @@ impl Failure {
     /// Names the token's source where the token was refused.
     pub(super) fn with_token(self, client: &Client, source: &str) -> Self {
         match self {
-            Self::Client(error) | Self::NoWorkspace { error, .. } if error.status() == Some(401) => {
-                Self::BadToken { host: client.host(), source: source.to_owned(), error }
+            Self::Client(error) if error.status() == Some(401) => {
+                Self::BadToken { host: client.host(), source: source.to_owned(), error: Box::new(error) }
             }
             other => other,
         }
@@ -70,11 +71,18 @@ impl Failure {
                      letter by letter."
                 ),
             ),
-            Self::NoWorkspace { organization, workspace, error } => (
+            Self::NoWorkspace { organization, workspace } => (
                 "Workspace not found",
                 format!(
                     "The organization {organization:?} has no workspace {workspace:?}, or the token may not see it. \
-                     Use --create to create it.\n\n{error}"
+                     Use --create to create it."
+                ),
+            ),
+            Self::ReadOnly(workspace) => (
+                "The token may not start runs here",
+                format!(
+                    "The token may read the workspace {workspace:?}, but not plan in it. Use a user's or a team's \
+                     token with the permission to plan; an organization's token never has it."
                 ),
             ),
             Self::LocalExecution(workspace) => (

@@ -66,7 +66,7 @@ impl<'a, 'b> Follow<'a, 'b> {
         Self { push, client, run, url, reason: None, interrupted: false }
     }
 
-    pub(super) async fn to_the_end(mut self) -> Result<Outcome, Failure> {
+    pub(super) async fn finish(mut self) -> Result<Outcome, Failure> {
         let (outcome, changes) = match self.follow().await {
             Ok(end) => end,
             Err(Stop::Left) => (Outcome::Left, None),
@@ -94,6 +94,8 @@ impl<'a, 'b> Follow<'a, 'b> {
                 planned = self.show_plan().await?;
             }
             match rest {
+                // It may have been confirmed, and more, before it was looked at.
+                Rest::Ended if self.has_applied().await? => return self.apply().await,
                 Rest::Ended => return Ok((Outcome::of(&self.run), planned)),
                 Rest::AwaitingOverride => {
                     self.notice(
@@ -222,6 +224,16 @@ impl<'a, 'b> Follow<'a, 'b> {
             self.during(tokio::time::sleep(pause)).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Whether a run that has ended came as far as its apply.
+    async fn has_applied(&mut self) -> Result<bool, Stop> {
+        if !matches!(self.run.status.as_str(), "applied" | "errored" | "canceled") {
+            return Ok(false);
+        }
+        let Some(id) = self.run.apply_id.clone() else { return Ok(false) };
+        let apply = self.client.apply(&id).await?;
+        Ok(matches!(apply.status.as_str(), "running" | "finished" | "errored" | "canceled"))
     }
 
     /// Shows what the plan found, if it has found anything out.

@@ -2,7 +2,7 @@
 //!
 //! 1. Find server and token ([`crate::connection`]), look the workspace up or create it.
 //! 2. Pack the folder, create a configuration version that starts no run by itself, upload.
-//! 3. Create the run and follow it ([`follow`]).
+//! 3. Create the run and follow it (`follow`).
 
 mod failure;
 mod follow;
@@ -88,7 +88,7 @@ impl Push<'_> {
             run.id.as_str(),
         );
         self.view.show(&Event::RunCreated { id: run.id.as_str(), url: &url });
-        follow::Follow::new(self, client, run, &url).to_the_end().await
+        follow::Follow::new(self, client, run, &url).finish().await
     }
 
     fn new_run(&self) -> Result<NewRun, Failure> {
@@ -119,6 +119,9 @@ async fn prepare(
 ) -> Result<(Workspace, ConfigurationVersion), Failure> {
     variables::parse(&args.var).map_err(Failure::Variable)?;
     let workspace = find_workspace(args, view, client).await?;
+    if !workspace.permissions.can_queue_run {
+        return Err(Failure::ReadOnly(args.workspace.clone()));
+    }
     if workspace.execution_mode == "local" {
         return Err(Failure::LocalExecution(args.workspace.clone()));
     }
@@ -131,11 +134,11 @@ async fn prepare(
 
 async fn find_workspace(args: &PushArgs, view: &mut View, client: &Client) -> Result<Workspace, Failure> {
     let (organization, name) = (&args.organization, &args.workspace);
-    let error = match client.workspace(organization, name).await {
+    match client.workspace(organization, name).await {
         Ok(workspace) => return Ok(workspace),
-        Err(error) if error.is_not_found() => error,
+        Err(error) if error.is_not_found() => {}
         Err(error) => return Err(Failure::Client(error)),
-    };
+    }
     if let Err(error) = client.organization(organization).await {
         // A team's token may see a workspace and not its organization; only absence says something here.
         if error.is_not_found() {
@@ -144,11 +147,7 @@ async fn find_workspace(args: &PushArgs, view: &mut View, client: &Client) -> Re
         return Err(Failure::Client(error));
     }
     if !args.create {
-        return Err(Failure::NoWorkspace {
-            organization: organization.clone(),
-            workspace: name.clone(),
-            error,
-        });
+        return Err(Failure::NoWorkspace { organization: organization.clone(), workspace: name.clone() });
     }
     let new = NewWorkspace { name: name.clone(), ..NewWorkspace::default() };
     let workspace = client.create_workspace(organization, &new).await.map_err(Failure::Client)?;

@@ -4,13 +4,15 @@
 //! Values that are unchanged are counted, not shown. What only the apply will know is `(known after apply)`; what is
 //! sensitive is `(sensitive value)`, whatever its value.
 
-use crate::render::{style::Style, value::quoted};
+use crate::render::{
+    align::{align, by_index},
+    style::Style,
+    value::quoted,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const NULL: &Value = &Value::Null;
-/// Longer lists are not compared element by element.
-const LONGEST_TABLE: usize = 4_000_000;
 
 /// Both sides of a change, with the masks that Terraform gives beside them: of the same shape, `true` where it holds.
 #[derive(Clone, Copy)]
@@ -413,46 +415,6 @@ fn instances<'a>(part: &Sides<'a>) -> Vec<(Option<Value>, Sides<'a>)> {
             pairs.map(|(old, new)| (new.or(old).map(Value::from), part.item(old, new))).collect()
         }
     }
-}
-
-type Pairs = Vec<(Option<usize>, Option<usize>)>;
-
-fn by_index(before: usize, after: usize) -> Pairs {
-    let within = |index, length| (index < length).then_some(index);
-    (0..before.max(after)).map(|index| (within(index, before), within(index, after))).collect()
-}
-
-/// Pairs the elements of a longest common subsequence; what is left stands alone, old before new.
-fn align(before: &[Value], after: &[Value]) -> Pairs {
-    let (n, m) = (before.len(), after.len());
-    if n.saturating_mul(m) > LONGEST_TABLE {
-        return (0..n).map(|old| (Some(old), None)).chain((0..m).map(|new| (None, Some(new)))).collect();
-    }
-    // longest[i][j]: length for before[i..] and after[j..].
-    let mut longest = vec![vec![0_u32; m + 1]; n + 1];
-    for i in (0..n).rev() {
-        for j in (0..m).rev() {
-            longest[i][j] = if before[i] == after[j] {
-                longest[i + 1][j + 1] + 1
-            } else {
-                longest[i + 1][j].max(longest[i][j + 1])
-            };
-        }
-    }
-    let (mut i, mut j, mut pairs) = (0, 0, vec![]);
-    while i < n || j < m {
-        if i < n && j < m && before[i] == after[j] {
-            pairs.push((Some(i), Some(j)));
-            (i, j) = (i + 1, j + 1);
-        } else if i < n && (j == m || longest[i + 1][j] >= longest[i][j + 1]) {
-            pairs.push((Some(i), None));
-            i += 1;
-        } else {
-            pairs.push((None, Some(j)));
-            j += 1;
-        }
-    }
-    pairs
 }
 
 /// Text that is a JSON object or array with something in it.

@@ -4,6 +4,7 @@
 //! line and passes the latter through; [`plan`] renders the plan's differences from its JSON; [`diff`] compares values; [`diagnostic`] draws the
 //! boxes of errors and warnings; [`value`] writes values as HCL; [`style`] knows colours.
 
+mod align;
 pub mod diagnostic;
 pub mod diff;
 pub mod log;

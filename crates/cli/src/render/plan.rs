@@ -160,7 +160,7 @@ impl PlannedChange {
     fn because(&self) -> Option<String> {
         Some(match self.reason.as_deref()? {
             "delete_because_no_resource_config" => {
-                format!("because {} is not in configuration", self.address)
+                format!("because {} is not in configuration", without_key(&self.address))
             }
             "delete_because_no_module" => "because its module is not in configuration".to_owned(),
             "delete_because_wrong_repetition" => "because its repetition mode has changed".to_owned(),

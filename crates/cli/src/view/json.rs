@@ -1,5 +1,19 @@
-//! One JSON object a line, for programs. The objects are those of [`Event`], and for each line of a log
-//! `{"type":"log","phase":…,"entry":{…}}` or `{"type":"log","phase":…,"text":"…"}`.
+//! One JSON object a line, for programs.
+//!
+//! The objects are those of [`Event`], told apart by `type`, and for each line of a log
+//! `{"type":"log","phase":"plan","entry":{…}}` with the engine's own JSON line, or `{…,"text":"…"}` with what is none:
+//!
+//! ```json
+//! {"type":"packed","directory":".","files":3,"bytes":1234}
+//! {"type":"uploaded","configuration_version":"cv-…","bytes":1234}
+//! {"type":"run_created","id":"run-…","url":"https://…"}
+//! {"type":"waiting","reason":"the workspace is locked by the user user-…"}
+//! {"type":"log","phase":"plan","text":"Terraform v1.11.4"}
+//! {"type":"planned","has_changes":true,"changes":{"import":0,"add":1,"change":0,"destroy":0}}
+//! {"type":"finished","outcome":"applied","status":"applied","run":"run-…","url":"https://…","changes":{…}}
+//! ```
+//!
+//! The last line is `finished`, or `error` with `summary` and `detail`. Types and members may be added.
 
 use crate::{
     render::log::{Lines, entry},

@@ -327,6 +327,21 @@ async fn a_second_ctrl_c_leaves_the_run_alone() {
 }
 
 #[tokio::test]
+async fn a_second_ctrl_c_does_not_wait_for_a_run_that_does_not_stop() {
+    let tfe = Tfe::start(Script { hangs: true, deaf: true, ..Script::default() }).await;
+    let mut session = Session::new(&tfe.address);
+    let push = session.start(&[]);
+    tfe.held.notified().await;
+    session.interrupt.send(()).unwrap();
+    while !session.screen.text().contains("Canceling.") {
+        tokio::task::yield_now().await;
+    }
+    session.interrupt.send(()).unwrap();
+    assert_eq!(push.await.unwrap(), 130);
+    assert_eq!(tfe.calls("POST /runs/run-1/actions/cancel").len(), 1);
+}
+
+#[tokio::test]
 async fn json_is_one_object_a_line_with_the_engines_own_lines_inside() {
     let script = Script {
         plan_log: format!(
@@ -430,12 +445,26 @@ async fn a_missing_workspace_is_told_from_a_missing_organization_and_can_be_crea
 }
 
 #[tokio::test]
+async fn a_workspace_that_cannot_be_run_in_is_told_before_anything_is_uploaded() {
+    for (workspace, expected) in [
+        (json!({"permissions": {"can-queue-run": false}}), "The token may not start runs here"),
+        (json!({"execution-mode": "local"}), "The workspace runs elsewhere"),
+    ] {
+        let tfe = Tfe::start(Script { workspace, ..Script::default() }).await;
+        let (status, shown) = Session::new(&tfe.address).push(&[]).await;
+        assert_eq!(status, 1);
+        assert!(shown.contains(expected), "{shown}");
+        assert_eq!(tfe.calls("POST /workspaces/ws-1/configuration-versions").len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_named_by_its_source_and_never_shown() {
     let tfe = Tfe::start(Script::default()).await;
     let (status, shown) = Session::new(&tfe.address).set("TFE_TOKEN", "wrong-secret").push(&[]).await;
     assert_eq!(status, 1);
     assert!(shown.contains("Error: The token was refused"), "{shown}");
-    assert!(shown.contains("environment variable TFE_TOKEN"), "{shown}");
+    assert!(shown.replace("\n│ ", " ").contains("environment variable TFE_TOKEN"), "{shown}");
     assert!(!shown.contains("wrong-secret"), "{shown}");
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Script {
     pub(crate) fails: bool,
     /// The plan goes on until it is canceled.
     pub(crate) hangs: bool,
+    /// The engine does not heed a cancel.
+    pub(crate) deaf: bool,
     /// The run stays pending, with this `waiting-for`, until [`Tfe::release`].
     pub(crate) waits_for: Option<Value>,
     pub(crate) can_apply: bool,
@@ -48,6 +50,7 @@ impl Default for Script {
             changes: true,
             fails: false,
             hangs: false,
+            deaf: false,
             waits_for: None,
             can_apply: true,
             workspace: json!({"name": "demo", "execution-mode": "remote", "working-directory": ""}),
@@ -295,6 +298,7 @@ async fn act(State(tfe): Tfes, Path(action): Path<String>) -> Response {
     match (action.as_str(), truth.status) {
         ("apply", "planned") => tfe.apply(&mut truth),
         ("discard", "planned") => truth.status = "discarded",
+        ("cancel", "planning") if tfe.script.deaf => {}
         ("cancel", "pending" | "planning") => {
             truth.plan.end("canceled");
             truth.status = "canceled";

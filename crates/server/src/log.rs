@@ -1,0 +1,21 @@
+//! The log: on standard error, for people or for programs.
+
+use crate::options::LogFormat;
+use std::io::IsTerminal;
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// Starts logging. `FERROFORM_LOG` sets the levels (`debug`, `info,runs=debug`); the default is `info`.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("FERROFORM_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match format {
+        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let layer = fmt::layer().with_target(false).with_ansi(colour).with_writer(std::io::stderr);
+            registry.with(layer).try_init()
+        }
+    };
+    // Only a second server in the same process finds a log already there, and shares it.
+    drop(started);
+}
