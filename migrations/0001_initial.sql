@@ -179,7 +179,8 @@ CREATE TABLE runs (
   operation TEXT NOT NULL,            -- plan_only | save_plan | refresh_only | destroy | empty_apply | plan_and_apply
   final BOOLEAN NOT NULL,
   life TEXT NOT NULL,                 -- JSON of life::Run: the facts that step() decides on
-  options TEXT NOT NULL,              -- JSON: message, targets, …
+  message TEXT NOT NULL,
+  options TEXT NOT NULL,              -- JSON: targets, replacements, …
   variables BLOB NOT NULL,            -- sealed JSON: the variables as they were at creation
   source TEXT NOT NULL,
   created_by TEXT NOT NULL,

@@ -21,7 +21,8 @@ pub async fn is_initialized(app: &App) -> Result<bool> {
 /// Makes the site admin [`ADMIN`] with `token`. Does nothing when there are users already, as on every later start.
 pub async fn first_admin(app: &App, token: &Secret) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let found: Option<(String,)> = tx.one("SELECT id FROM users WHERE service = FALSE LIMIT 1", args![]).await?;
+    let found: Option<(String,)> =
+        tx.one("SELECT id FROM users WHERE service = FALSE LIMIT 1", args![]).await?;
     if found.is_some() {
         return Ok(());
     }

@@ -150,10 +150,10 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         }
     };
     let member: Option<(String,)> = tx
-        .one("SELECT id FROM organization_memberships WHERE organization_id = $1 AND user_id = $2", args![
-            &granted.id,
-            &user
-        ])
+        .one(
+            "SELECT id FROM organization_memberships WHERE organization_id = $1 AND user_id = $2",
+            args![&granted.id, &user],
+        )
         .await?;
     if member.is_some() {
         return Err(Error::invalid("email", "User is already a member of this organization"));
@@ -166,7 +166,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     tx.commit().await?;
     cx.app.identities.forget();
     let membership = find(&cx, id.as_str()).await?;
-    cx.created_including(document(&cx.app, &membership).await?, &["user", "teams", "organization"], "user").await
+    cx.created_including(document(&cx.app, &membership).await?, &["user", "teams", "organization"], "user")
+        .await
 }
 
 async fn read(cx: Cx) -> Result<Reply> {
@@ -179,7 +180,9 @@ async fn delete(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, &membership.organization).await?;
     let granted = grants.prove_organization::<perm::ManageMembership, _>(organization)?;
     if cx.actor()?.user_id() == &membership.user_id && grants.is_owner() {
-        return Err(Error::Forbidden("You cannot remove yourself from an organization that you own".to_owned()));
+        return Err(Error::Forbidden(
+            "You cannot remove yourself from an organization that you own".to_owned(),
+        ));
     }
     let mut tx = cx.app.db.begin().await?;
     tx.exec(

@@ -130,18 +130,21 @@ impl Attributes {
 
     fn check(&self) -> Vec<(String, String)> {
         let mut wrong = Vec::new();
-        if let Some(name) = &self.name {
-            if let Err(message) = check_name(name) {
-                wrong.push(("name".to_owned(), message));
-            }
+        if let Some(Err(message)) = self.name.as_deref().map(check_name) {
+            wrong.push(("name".to_owned(), message));
         }
         if self.email.as_ref().is_some_and(|email| !email.contains('@')) {
             wrong.push(("email".to_owned(), "Email is not a valid email address".to_owned()));
         }
-        if self.default_execution_mode.as_ref().is_some_and(|mode| !["remote", "local"].contains(&mode.as_str())) {
+        if self
+            .default_execution_mode
+            .as_ref()
+            .is_some_and(|mode| !["remote", "local"].contains(&mode.as_str()))
+        {
             wrong.push((
                 "default-execution-mode".to_owned(),
-                "Default execution mode must be remote or local: this server has no agent pools yet".to_owned(),
+                "Default execution mode must be remote or local: this server has no agent pools yet"
+                    .to_owned(),
             ));
         }
         wrong
@@ -170,7 +173,12 @@ pub fn routes() -> Routes {
         .op(Method::GET, "/organizations/{organization}", "accounts.organizations.read", read)
         .op(Method::PATCH, "/organizations/{organization}", "accounts.organizations.update", update)
         .op(Method::DELETE, "/organizations/{organization}", "accounts.organizations.delete", delete)
-        .op(Method::GET, "/organizations/{organization}/entitlement-set", "accounts.entitlement-set.read", entitlements)
+        .op(
+            Method::GET,
+            "/organizations/{organization}/entitlement-set",
+            "accounts.entitlement-set.read",
+            entitlements,
+        )
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
@@ -216,10 +224,10 @@ async fn list(cx: Cx) -> Result<Reply> {
     let total: Option<(i64,)> = cx
         .app
         .db
-        .one(db::AssertSqlSafe(format!("SELECT COUNT(*) FROM organizations WHERE {condition}")), args![
-            &id,
-            search.clone()
-        ])
+        .one(
+            db::AssertSqlSafe(format!("SELECT COUNT(*) FROM organizations WHERE {condition}")),
+            args![&id, search.clone()],
+        )
         .await?;
     let rows: Vec<Organization> = cx
         .app
@@ -272,7 +280,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
 }
 
 async fn taken(tx: &mut Tx, name: &str) -> Result<bool> {
-    let found: Option<(String,)> = tx.one("SELECT id FROM organizations WHERE name = $1", args![name]).await?;
+    let found: Option<(String,)> =
+        tx.one("SELECT id FROM organizations WHERE name = $1", args![name]).await?;
     Ok(found.is_some())
 }
 
@@ -297,12 +306,10 @@ async fn insert(
         args![&id, name, email, sealed, &service_user, &project, encode(settings)?, now],
     )
     .await?;
-    tx.exec("INSERT INTO projects (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)", args![
-        &project,
-        &id,
-        "Default Project",
-        now
-    ])
+    tx.exec(
+        "INSERT INTO projects (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)",
+        args![&project, &id, "Default Project", now],
+    )
     .await?;
     memberships::insert(app, tx, &id, creator, "active").await?;
     let owners = teams::insert(app, tx, &id, teams::OWNERS, "secret", &OrganizationAccess::default()).await?;
@@ -335,12 +342,10 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     if name != granted.name && taken(&mut tx, &name).await? {
         return Err(Error::invalid("name", "Name has already been taken"));
     }
-    tx.exec("UPDATE organizations SET name = $2, email = $3, settings = $4, version = version + 1 WHERE id = $1", args![
-        &granted.id,
-        &name,
-        email,
-        encode(&settings)?
-    ])
+    tx.exec(
+        "UPDATE organizations SET name = $2, email = $3, settings = $4, version = version + 1 WHERE id = $1",
+        args![&granted.id, &name, email, encode(&settings)?],
+    )
     .await?;
     tx.commit().await?;
     // `allow-force-delete-workspaces` is part of what members hold.
@@ -375,16 +380,20 @@ async fn entitlements(cx: Cx) -> Result<Reply> {
 /// What the organization may use. Features that this server does not have yet are false, so that no client waits for
 /// them.
 fn entitlement_set(organization: &Organization) -> Resource {
-    Resource::new("entitlement-sets", organization.id.to_string(), &json!({
-        "agents": false, "audit-logging": false, "configuration-designer": false, "cost-estimation": false,
-        "global-run-tasks": false, "module-tests-generation": false, "operations": true, "policy-enforcement": false,
-        "policy-limit": null, "policy-mandatory-enforcement-limit": null, "policy-set-limit": null,
-        "private-module-registry": false, "private-policy-agents": false, "private-run-tasks": false,
-        "private-vcs": false, "run-task-limit": null, "run-task-mandatory-enforcement-limit": null,
-        "run-task-workspace-limit": null, "run-tasks": false, "self-serve-billing": false, "sentinel": false,
-        "sso": false, "state-storage": true, "teams": true, "usage-reporting": false, "user-limit": null,
-        "vcs-integrations": false, "versioned-policy-set-limit": null,
-    }))
+    Resource::new(
+        "entitlement-sets",
+        organization.id.to_string(),
+        &json!({
+            "agents": false, "audit-logging": false, "configuration-designer": false, "cost-estimation": false,
+            "global-run-tasks": false, "module-tests-generation": false, "operations": true, "policy-enforcement": false,
+            "policy-limit": null, "policy-mandatory-enforcement-limit": null, "policy-set-limit": null,
+            "private-module-registry": false, "private-policy-agents": false, "private-run-tasks": false,
+            "private-vcs": false, "run-task-limit": null, "run-task-mandatory-enforcement-limit": null,
+            "run-task-workspace-limit": null, "run-tasks": false, "self-serve-billing": false, "sentinel": false,
+            "sso": false, "state-storage": true, "teams": true, "usage-reporting": false, "user-limit": null,
+            "vcs-integrations": false, "versioned-policy-set-limit": null,
+        }),
+    )
 }
 
 fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource {

@@ -40,7 +40,8 @@ pub struct Team {
     created_at: Timestamp,
 }
 
-const SELECT: &str = "SELECT t.id, t.organization_id, o.name AS organization, t.name, t.service_user_id, t.visibility,
+const SELECT: &str =
+    "SELECT t.id, t.organization_id, o.name AS organization, t.name, t.service_user_id, t.visibility,
     t.access, t.sso_team_id, t.allow_member_token_management, t.created_at
   FROM teams t JOIN organizations o ON o.id = t.organization_id";
 
@@ -107,7 +108,9 @@ async fn is_visible(cx: &Cx, team: &Team, grants: &Grants) -> Result<bool> {
     if grants.prove_organization::<perm::ReadOrganization, _>(team.clone()).is_err() {
         return Ok(false);
     }
-    if team.visibility != "secret" || grants.prove_organization::<perm::ReadSecretTeams, _>(team.clone()).is_ok() {
+    if team.visibility != "secret"
+        || grants.prove_organization::<perm::ReadSecretTeams, _>(team.clone()).is_ok()
+    {
         return Ok(true);
     }
     is_member(cx, &team.id).await
@@ -147,7 +150,9 @@ async fn list(cx: Cx) -> Result<Reply> {
     let names = cx.query_list("filter[names]");
     let mut seen = Vec::new();
     for team in rows {
-        if (names.is_empty() || names.contains(&team.name.as_str())) && is_visible(&cx, &team, &grants).await? {
+        if (names.is_empty() || names.contains(&team.name.as_str()))
+            && is_visible(&cx, &team, &grants).await?
+        {
             seen.push(team);
         }
     }
@@ -175,13 +180,15 @@ impl Attributes {
     fn access(&self, current: &str) -> Result<OrganizationAccess> {
         let mut merged: Map<String, Value> = serde_json::from_str(current).map_err(Error::internal)?;
         merged.extend(self.organization_access.clone());
-        serde_json::from_value(Value::Object(merged))
-            .map_err(|e| Error::invalid("organization-access", format!("Organization access is invalid: {e}")))
+        serde_json::from_value(Value::Object(merged)).map_err(|e| {
+            Error::invalid("organization-access", format!("Organization access is invalid: {e}"))
+        })
     }
 
     fn check(&self) -> Result<()> {
         if self.name.as_ref().is_some_and(|name| {
-            name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == ' ')
+            name.is_empty()
+                || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == ' ')
         }) {
             return Err(Error::invalid("name", "Name can only include letters, numbers, spaces, -, and _"));
         }
@@ -215,11 +222,10 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     let id = insert(&cx.app, &mut tx, &granted.id, &name, visibility, &access).await?;
     let mut sso = None;
     asked.sso_team_id.apply(&mut sso);
-    tx.exec("UPDATE teams SET sso_team_id = $2, allow_member_token_management = $3 WHERE id = $1", args![
-        &id,
-        sso,
-        asked.allow_member_token_management.unwrap_or(true)
-    ])
+    tx.exec(
+        "UPDATE teams SET sso_team_id = $2, allow_member_token_management = $3 WHERE id = $1",
+        args![&id, sso, asked.allow_member_token_management.unwrap_or(true)],
+    )
     .await?;
     tx.commit().await?;
     cx.app.identities.forget();
@@ -257,11 +263,10 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     asked.sso_team_id.apply(&mut sso);
     let mut tx = cx.app.db.begin().await?;
     let taken: Option<(String,)> = tx
-        .one("SELECT id FROM teams WHERE organization_id = $1 AND name = $2 AND id <> $3", args![
-            &granted.organization_id,
-            &name,
-            &granted.id
-        ])
+        .one(
+            "SELECT id FROM teams WHERE organization_id = $1 AND name = $2 AND id <> $3",
+            args![&granted.organization_id, &name, &granted.id],
+        )
         .await?;
     if taken.is_some() {
         return Err(Error::invalid("name", "Name has already been taken"));
@@ -337,8 +342,11 @@ async fn change_members(mut cx: Cx, add: bool, named_by: &str) -> Result<Reply> 
         if add {
             add_member(&mut tx, &granted.id, &user).await?;
         } else {
-            tx.exec("DELETE FROM team_members WHERE team_id = $1 AND user_id = $2", args![&granted.id, &user])
-                .await?;
+            tx.exec(
+                "DELETE FROM team_members WHERE team_id = $1 AND user_id = $2",
+                args![&granted.id, &user],
+            )
+            .await?;
         }
     }
     tx.commit().await?;
@@ -427,14 +435,18 @@ pub(crate) async fn insert(
 
 /// Puts a user into a team; once is enough.
 pub(crate) async fn add_member(tx: &mut Tx, team: &TeamId, user: &UserId) -> Result<()> {
-    tx.exec("INSERT INTO team_members (team_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", args![team, user])
-        .await
-        .map(drop)
+    tx.exec(
+        "INSERT INTO team_members (team_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        args![team, user],
+    )
+    .await
+    .map(drop)
 }
 
 /// The team of this id, if it is of this organization.
 pub(crate) async fn in_organization(tx: &mut Tx, id: &str, organization: &OrganizationId) -> Result<TeamId> {
-    let found: Option<(TeamId,)> =
-        tx.one("SELECT id FROM teams WHERE id = $1 AND organization_id = $2", args![id, organization]).await?;
+    let found: Option<(TeamId,)> = tx
+        .one("SELECT id FROM teams WHERE id = $1 AND organization_id = $2", args![id, organization])
+        .await?;
     found.map(|(id,)| id).ok_or(Error::NotFound)
 }

@@ -34,8 +34,7 @@ struct Token {
     last_used_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str =
-    "id, kind, user_id, team_id, organization_id, description, created_by, created_at, expires_at, last_used_at";
+const COLUMNS: &str = "id, kind, user_id, team_id, organization_id, description, created_by, created_at, expires_at, last_used_at";
 
 /// Whose token to make.
 #[derive(Clone, Debug)]
@@ -63,7 +62,12 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/teams/{id}/authentication-token", "accounts.team-token.create", create_team)
         .op(Method::DELETE, "/teams/{id}/authentication-token", "accounts.team-token.delete", delete_team)
         .op(Method::GET, "/teams/{id}/authentication-tokens", "accounts.team-tokens.list", list_team)
-        .op(Method::POST, "/teams/{id}/authentication-tokens", "accounts.team-tokens.create", create_team_described)
+        .op(
+            Method::POST,
+            "/teams/{id}/authentication-tokens",
+            "accounts.team-tokens.create",
+            create_team_described,
+        )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -81,7 +85,10 @@ impl Attributes {
             Patch::Value(text) => match Timestamp::parse(text) {
                 Some(at) if at > now => Ok(Some(at)),
                 Some(_) => Err(Error::invalid("expired-at", "Expired at must be in the future")),
-                None => Err(Error::invalid("expired-at", "Expired at must be an ISO 8601 date and time with an offset")),
+                None => Err(Error::invalid(
+                    "expired-at",
+                    "Expired at must be an ISO 8601 date and time with an offset",
+                )),
             },
         }
     }
@@ -117,7 +124,8 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
         Owner::Organization(organization, user) => ("organization", user, None, Some(organization)),
     };
     if new.single {
-        tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user]).await?;
+        tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user])
+            .await?;
     }
     tx.exec(
         "INSERT INTO tokens (id, kind, hash, user_id, team_id, organization_id, single, description, created_by,
@@ -142,7 +150,8 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
 }
 
 async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
-    let attributes = if has_body(&cx) { cx.data::<Attributes>().await?.attributes } else { Attributes::default() };
+    let attributes =
+        if has_body(&cx) { cx.data::<Attributes>().await?.attributes } else { Attributes::default() };
     let description = attributes.description.clone().unwrap_or_default();
     if !single && description.is_empty() && !matches!(owner, Owner::User(_)) {
         return Err(Error::invalid("description", "Description can't be blank"));
@@ -318,7 +327,9 @@ async fn list_team(cx: Cx) -> Result<Reply> {
         .app
         .db
         .all(
-            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tokens WHERE team_id = $1 ORDER BY created_at, id")),
+            db::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM tokens WHERE team_id = $1 ORDER BY created_at, id"
+            )),
             args![cx.path("id")],
         )
         .await?;
@@ -376,7 +387,12 @@ pub async fn list_all(app: &App) -> Result<Vec<Listed>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such user.
-pub async fn create_for(app: &App, username: &str, description: &str, days: Option<i64>) -> Result<(TokenId, Secret)> {
+pub async fn create_for(
+    app: &App,
+    username: &str,
+    description: &str,
+    days: Option<i64>,
+) -> Result<(TokenId, Secret)> {
     let mut tx = app.db.begin().await?;
     let found: Option<(UserId,)> =
         tx.one("SELECT id FROM users WHERE username = $1 AND service = FALSE", args![username]).await?;
@@ -394,4 +410,3 @@ pub async fn create_for(app: &App, username: &str, description: &str, days: Opti
     tx.commit().await?;
     Ok((id, text))
 }
-

@@ -19,8 +19,7 @@ pub use sqlx::{AssertSqlSafe, FromRow};
 
 use kernel::Error;
 use sqlx::{
-    SqlSafeStr,
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -60,10 +59,13 @@ pub fn from_sqlx(error: sqlx::Error) -> Error {
             tracing::error!(%error, "the database does not answer");
             Error::Unavailable("the database does not answer; try again".to_owned())
         }
-        sqlx::Error::Database(e) if e.is_unique_violation() => Error::conflict("such a resource exists already"),
+        sqlx::Error::Database(e) if e.is_unique_violation() => {
+            Error::conflict("such a resource exists already")
+        }
         // PostgreSQL: shutting down, starting up, crash of a peer, too many connections, out of disk.
         sqlx::Error::Database(e)
-            if e.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c.starts_with("53")) =>
+            if e.code()
+                .is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c.starts_with("53")) =>
         {
             tracing::error!(%error, "the database cannot serve");
             Error::Unavailable("the database cannot serve this now; try again".to_owned())
@@ -122,9 +124,12 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when it does not answer. The URL may hold a password and is never part of an error.
     pub async fn postgres(url: &str, connections: u32) -> Result<Self, Error> {
-        let options: PgConnectOptions = url
-            .parse()
-            .map_err(|_| Error::bad_request("database", "the PostgreSQL URL cannot be read; expected postgres://user:password@host:port/database"))?;
+        let options: PgConnectOptions = url.parse().map_err(|_| {
+            Error::bad_request(
+                "database",
+                "the PostgreSQL URL cannot be read; expected postgres://user:password@host:port/database",
+            )
+        })?;
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(Duration::from_secs(10))

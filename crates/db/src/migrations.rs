@@ -33,11 +33,10 @@ pub async fn migrate(db: &Db, env: &Env) -> Result<(), Error> {
         for statement in statements(text, db.engine()) {
             tx.exec(AssertSqlSafe(statement), vec![]).await?;
         }
-        tx.exec("INSERT INTO schema_migrations (number, name, applied_at) VALUES ($1, $2, $3)", args![
-            *number,
-            *name,
-            env.now()
-        ])
+        tx.exec(
+            "INSERT INTO schema_migrations (number, name, applied_at) VALUES ($1, $2, $3)",
+            args![*number, *name, env.now()],
+        )
         .await?;
         tx.commit().await?;
         tracing::info!(number, name, "migrated the database");
@@ -47,7 +46,11 @@ pub async fn migrate(db: &Db, env: &Env) -> Result<(), Error> {
 
 /// Splits a file into statements. The one difference between the engines is the name of the type for bytes.
 fn statements(text: &str, engine: &str) -> Vec<String> {
-    let text: String = text.lines().map(|l| l.split("--").next().unwrap_or_default().trim_end()).collect::<Vec<_>>().join("\n");
+    let text: String = text
+        .lines()
+        .map(|l| l.split("--").next().unwrap_or_default().trim_end())
+        .collect::<Vec<_>>()
+        .join("\n");
     let text = if engine == "postgres" { text.replace(" BLOB", " BYTEA") } else { text };
     text.split(";\n").map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
 }

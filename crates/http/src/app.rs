@@ -8,13 +8,13 @@ use blob::{
 };
 use db::{Db, args};
 use kernel::{Env, Error, Result, Timestamp, ids::OrganizationId};
-use tokio::sync::watch;
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
     ops::Deref,
     sync::{Arc, RwLock},
 };
+use tokio::sync::watch;
 
 /// The server's parts, shared by reference.
 #[derive(Clone)]

@@ -96,7 +96,12 @@ impl Identities {
     }
 
     /// What `actor` holds in `organization`; nothing, if they are strangers.
-    pub async fn grants(&self, app: &App, actor: &Actor, organization: &OrganizationId) -> Result<Arc<Grants>> {
+    pub async fn grants(
+        &self,
+        app: &App,
+        actor: &Actor,
+        organization: &OrganizationId,
+    ) -> Result<Arc<Grants>> {
         let key = (actor.token().to_string(), organization.clone());
         let now = app.now();
         let epoch = self.epoch.load(Ordering::SeqCst);
@@ -235,8 +240,10 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
                 return Ok(grants);
             }
             let teams = app.db.all("SELECT name, access FROM teams WHERE id = $1", args![id]).await?;
-            let accesses =
-                app.db.all("SELECT workspace_id, access FROM team_access WHERE team_id = $1", args![id]).await?;
+            let accesses = app
+                .db
+                .all("SELECT workspace_id, access FROM team_access WHERE team_id = $1", args![id])
+                .await?;
             (teams, accesses)
         }
     };

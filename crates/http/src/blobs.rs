@@ -69,7 +69,12 @@ pub fn io_error(error: std::io::Error) -> Error {
 }
 
 /// Writes `content` as an object of `organization`.
-pub async fn write(app: &App, organization: &OrganizationId, kind: &'static str, content: Vec<u8>) -> Result<NewBlob> {
+pub async fn write(
+    app: &App,
+    organization: &OrganizationId,
+    kind: &'static str,
+    content: Vec<u8>,
+) -> Result<NewBlob> {
     write_from(app, organization, kind, move |writer| writer.write_all(&content)).await
 }
 
@@ -127,7 +132,8 @@ pub async fn stream(app: &App, id: &BlobId) -> Result<axum::body::Body> {
                 chunk.truncate(n);
                 bytes::Bytes::from(chunk)
             });
-            if matches!(&item, Ok(bytes) if bytes.is_empty()) || sender.blocking_send(item).is_err() || ended {
+            if matches!(&item, Ok(bytes) if bytes.is_empty()) || sender.blocking_send(item).is_err() || ended
+            {
                 break;
             }
         }

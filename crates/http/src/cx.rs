@@ -132,7 +132,9 @@ impl Cx {
             Err(e) if e.is::<LengthLimitError>() => {
                 Err(Error::TooLarge(format!("the body of this request may have at most {limit} bytes")))
             }
-            Err(e) => Err(Error::bad_request("bad request", format!("the body could not be read whole: {e}"))),
+            Err(e) => {
+                Err(Error::bad_request("bad request", format!("the body could not be read whole: {e}")))
+            }
         }
     }
 
@@ -184,7 +186,12 @@ impl Cx {
     }
 
     /// Answers the resource that was made together with the resource that its relationship `always` names.
-    pub async fn created_including(&self, resource: Resource, offered: &[&str], always: &str) -> Result<Reply> {
+    pub async fn created_including(
+        &self,
+        resource: Resource,
+        offered: &[&str],
+        always: &str,
+    ) -> Result<Reply> {
         let mut document = Document::one(resource);
         let mut paths = include::parse(self.query("include"), offered)?;
         paths.push(vec![always.to_owned()]);

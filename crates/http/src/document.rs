@@ -157,8 +157,9 @@ impl Document {
         };
         let prev = (number > 1).then(|| number - 1);
         if let Some(total) = paged.total {
-            let pages = u32::try_from(total.div_euclid(i64::from(size)) + i64::from(total % i64::from(size) != 0))
-                .unwrap_or(u32::MAX);
+            let pages =
+                u32::try_from(total.div_euclid(i64::from(size)) + i64::from(total % i64::from(size) != 0))
+                    .unwrap_or(u32::MAX);
             let next = (number < pages).then_some(number + 1);
             self.links = Some(json!({
                 "self": link(number), "first": link(1), "prev": prev.map(link), "next": next.map(link),
@@ -171,7 +172,8 @@ impl Document {
         } else {
             // Without a count, a full page is taken as a sign that another may follow.
             let next = (paged.items.len() == size as usize).then_some(number + 1);
-            self.links = Some(json!({ "self": link(number), "prev": prev.map(link), "next": next.map(link) }));
+            self.links =
+                Some(json!({ "self": link(number), "prev": prev.map(link), "next": next.map(link) }));
             self.meta = Some(json!({ "pagination": {
                 "current-page": number, "page-size": size, "prev-page": prev, "next-page": next,
             }}));
@@ -233,7 +235,8 @@ impl Reply {
     pub(crate) fn into_response(self) -> Result<Response, Error> {
         Ok(match self {
             Self::Document(status, document) => {
-                let mut response = Response::new(Body::from(serde_json::to_vec(&document).map_err(Error::internal)?));
+                let mut response =
+                    Response::new(Body::from(serde_json::to_vec(&document).map_err(Error::internal)?));
                 *response.status_mut() = status;
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
                 response
@@ -246,7 +249,9 @@ impl Reply {
             Self::Redirect(status, url) => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = status;
-                response.headers_mut().insert(header::LOCATION, HeaderValue::try_from(url).map_err(Error::internal)?);
+                response
+                    .headers_mut()
+                    .insert(header::LOCATION, HeaderValue::try_from(url).map_err(Error::internal)?);
                 response
             }
             Self::Raw(response) => *response,

@@ -65,7 +65,9 @@ fn describe(error: &Error, request_id: &str) -> (StatusCode, Value) {
             "Too many requests",
             Some(&format!("You have exceeded the API's rate limit; try again in {seconds} s.")),
         ),
-        Error::Unavailable(detail) => one(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", Some(detail)),
+        Error::Unavailable(detail) => {
+            one(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", Some(detail))
+        }
         Error::Internal(cause) => {
             tracing::error!(request_id, %cause, "internal error");
             one(

@@ -84,7 +84,14 @@ impl Routes {
         self.with(Access::Public, method, path, name, handler)
     }
 
-    fn with<F, Fut>(mut self, access: Access, method: Method, path: &'static str, name: &'static str, handler: F) -> Self
+    fn with<F, Fut>(
+        mut self,
+        access: Access,
+        method: Method,
+        path: &'static str,
+        name: &'static str,
+        handler: F,
+    ) -> Self
     where
         F: Fn(Cx) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Reply>> + Send + 'static,

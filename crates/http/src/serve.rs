@@ -1,8 +1,6 @@
 //! From the operation table to a service: routing, who calls, the headers of every answer.
 
-use crate::{
-    Access, App, Cx, Error, Operation, OperationName, Routes, document::MEDIA_TYPE, error,
-};
+use crate::{Access, App, Cx, Error, Operation, OperationName, Routes, document::MEDIA_TYPE, error};
 use axum::{
     Router,
     extract::{Query, RawPathParams, Request},

@@ -37,7 +37,14 @@ async fn begin<P: authz::WorkspacePermission>(cx: &Cx) -> Result<(Tx, Run, Works
 }
 
 /// Stores the event with the comment that came along, and does what follows.
-async fn finish(app: &App, mut tx: Tx, run: &mut Run, event: &Event, by: &UserId, comment: Option<String>) -> Result<Reply> {
+async fn finish(
+    app: &App,
+    mut tx: Tx,
+    run: &mut Run,
+    event: &Event,
+    by: &UserId,
+    comment: Option<String>,
+) -> Result<Reply> {
     let after = runs::advance(app, &mut tx, run, event, Some(by)).await?;
     if let Some(comment) = comment {
         runs::comment(app, &mut tx, run.id(), &comment, by).await?;

@@ -48,7 +48,8 @@ pub struct ConfigurationVersion {
 }
 
 /// All columns of [`ConfigurationVersion`].
-pub const COLUMNS: &str = "id, workspace_id, number, status, source, auto_queue_runs, speculative, provisional, error,
+pub const COLUMNS: &str =
+    "id, workspace_id, number, status, source, auto_queue_runs, speculative, provisional, error,
     error_message, blob_id, created_by, creator, timestamps, created_at";
 
 /// Who made a configuration version, as far as the run counts that its upload makes: the upload carries no token.
@@ -67,7 +68,8 @@ impl ConfigurationVersion {
     /// Notes when the status was reached.
     pub fn reach(&mut self, status: &str, now: Timestamp) {
         self.status = status.to_owned();
-        let mut reached: BTreeMap<String, Timestamp> = serde_json::from_str(&self.timestamps).unwrap_or_default();
+        let mut reached: BTreeMap<String, Timestamp> =
+            serde_json::from_str(&self.timestamps).unwrap_or_default();
         reached.insert(format!("{status}-at"), now);
         if status == "uploaded" {
             reached.insert("finished-at".to_owned(), now);
@@ -109,14 +111,24 @@ pub fn routes() -> Routes {
         .op(Method::GET, list, "runs.configuration-versions.list", index)
         .op(Method::POST, list, "runs.configuration-versions.create", create)
         .op(Method::GET, "/configuration-versions/{id}", "runs.configuration-versions.read", read)
-        .op(Method::GET, "/configuration-versions/{id}/download", "runs.configuration-versions.download", download)
+        .op(
+            Method::GET,
+            "/configuration-versions/{id}/download",
+            "runs.configuration-versions.download",
+            download,
+        )
         .op(
             Method::POST,
             "/configuration-versions/{id}/actions/archive",
             "runs.configuration-versions.archive",
             archive,
         )
-        .op(Method::GET, "/runs/{id}/configuration-version", "runs.configuration-versions.read-of-run", read_of_run)
+        .op(
+            Method::GET,
+            "/runs/{id}/configuration-version",
+            "runs.configuration-versions.read-of-run",
+            read_of_run,
+        )
         .op(
             Method::GET,
             "/runs/{id}/configuration-version/download",
@@ -146,7 +158,10 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
 /// The configuration version of an id, without asking who reads.
 pub async fn by_id(app: &App, id: &str) -> Result<ConfigurationVersion> {
     app.db
-        .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM configuration_versions WHERE id = $1")), args![id])
+        .one(
+            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM configuration_versions WHERE id = $1")),
+            args![id],
+        )
         .await?
         .ok_or(Error::NotFound)
 }
@@ -157,7 +172,8 @@ pub async fn granted<P: authz::WorkspacePermission>(
     id: &str,
 ) -> Result<(ConfigurationVersion, Granted<P, Workspace>, Arc<Grants>)> {
     let version = by_id(&cx.app, id).await?;
-    let (workspace, grants) = workspaces::workspaces::granted_by_id::<P>(cx, version.workspace_id.as_str()).await?;
+    let (workspace, grants) =
+        workspaces::workspaces::granted_by_id::<P>(cx, version.workspace_id.as_str()).await?;
     Ok((version, workspace, grants))
 }
 
@@ -215,10 +231,10 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     };
     insert(&mut tx, &version).await?;
     if !version.speculative && !version.provisional {
-        tx.exec("UPDATE workspaces SET current_configuration_version_id = $2 WHERE id = $1", args![
-            &workspace.id,
-            &version.id
-        ])
+        tx.exec(
+            "UPDATE workspaces SET current_configuration_version_id = $2 WHERE id = $1",
+            args![&workspace.id, &version.id],
+        )
         .await?;
     }
     tx.commit().await?;
@@ -310,7 +326,8 @@ async fn archive(cx: Cx) -> Result<Reply> {
     let mut tx = cx.app.db.begin().await?;
     let held = hold(&mut tx, &workspace.id).await?;
     let mut version = in_tx(&mut tx, &version.id).await?;
-    let refuse = |why: &str| Err(Error::transition(format!("configuration could not be archived because {why}")));
+    let refuse =
+        |why: &str| Err(Error::transition(format!("configuration could not be archived because {why}")));
     if held.current_configuration_version_id.as_ref() == Some(&version.id) {
         return refuse("it is current");
     }
@@ -318,7 +335,10 @@ async fn archive(cx: Cx) -> Result<Reply> {
         return refuse(&format!("it is {}, and only an uploaded one can be", version.status));
     }
     let in_use: Option<(String,)> = tx
-        .one("SELECT id FROM runs WHERE configuration_version_id = $1 AND final = FALSE LIMIT 1", args![&version.id])
+        .one(
+            "SELECT id FROM runs WHERE configuration_version_id = $1 AND final = FALSE LIMIT 1",
+            args![&version.id],
+        )
         .await?;
     if let Some((run,)) = in_use {
         return refuse(&format!("{run} still uses it"));
@@ -332,9 +352,12 @@ async fn archive(cx: Cx) -> Result<Reply> {
 
 /// The configuration version inside a transaction that holds its workspace's row.
 pub async fn in_tx(tx: &mut Tx, id: &ConfigurationVersionId) -> Result<ConfigurationVersion> {
-    tx.one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM configuration_versions WHERE id = $1")), args![id])
-        .await?
-        .ok_or(Error::NotFound)
+    tx.one(
+        db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM configuration_versions WHERE id = $1")),
+        args![id],
+    )
+    .await?
+    .ok_or(Error::NotFound)
 }
 
 /// A configuration version for everyone who may read it: without its upload URL.
@@ -343,8 +366,10 @@ pub fn document(version: &ConfigurationVersion) -> Resource {
 }
 
 fn document_with_upload(version: &ConfigurationVersion, upload_url: Option<&str>) -> Resource {
-    let timestamps: BTreeMap<String, Timestamp> = serde_json::from_str(&version.timestamps).unwrap_or_default();
-    let timestamps: BTreeMap<String, String> = timestamps.into_iter().map(|(key, at)| (key, at.rfc3339())).collect();
+    let timestamps: BTreeMap<String, Timestamp> =
+        serde_json::from_str(&version.timestamps).unwrap_or_default();
+    let timestamps: BTreeMap<String, String> =
+        timestamps.into_iter().map(|(key, at)| (key, at.rfc3339())).collect();
     let mut attributes = json!({
         "auto-queue-runs": version.auto_queue_runs, "error": version.error, "error-message": version.error_message,
         "source": version.source, "speculative": version.speculative, "provisional": version.provisional,
@@ -359,5 +384,9 @@ fn document_with_upload(version: &ConfigurationVersion, upload_url: Option<&str>
         .relate("ingress-attributes", Linkage::None)
         .relate("workspace", Linkage::One("workspaces", version.workspace_id.to_string()))
         .link("self", path.as_str());
-    if version.status == "uploaded" { resource.link("download", format!("{path}/download")) } else { resource }
+    if version.status == "uploaded" {
+        resource.link("download", format!("{path}/download"))
+    } else {
+        resource
+    }
 }

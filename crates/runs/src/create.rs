@@ -89,7 +89,8 @@ pub struct Sealed {
 pub async fn freeze(app: &App, workspace: &Workspace, run: Vec<(String, String)>) -> Result<Sealed> {
     let id = RunId::new(&app.env);
     let workspace_values = variables::values(app, &workspace.organization_id, &workspace.id).await?;
-    let plain = serde_json::to_vec(&Variables { workspace: workspace_values, run }).map_err(Error::internal)?;
+    let plain =
+        serde_json::to_vec(&Variables { workspace: workspace_values, run }).map_err(Error::internal)?;
     let key = app.data_key(&workspace.organization_id).await?;
     Ok(Sealed { variables: key.seal(&app.env, id.as_str(), &plain), id })
 }
@@ -121,7 +122,8 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
         (PlanId::new(&app.env), ApplyId::new(&app.env)),
         app.now(),
     );
-    let results = Results { structured_output: workspace.structured_run_output_enabled, ..Results::default() };
+    let results =
+        Results { structured_output: workspace.structured_run_output_enabled, ..Results::default() };
     let mut run = Run { row, life, options: new.options, results };
     let after = runs::insert(app, tx, &mut run, creation, new.variables.variables).await?;
     if workspace.lock_kind.as_deref().is_some_and(|kind| kind != "run") && run.life.waits_its_turn() {
@@ -139,8 +141,10 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
 /// `POST /runs`.
 pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
     let data: Data<Attributes> = cx.data().await?;
-    let workspace = data.related("workspace").ok_or_else(|| Error::invalid("workspace", "Workspace can't be blank"))?;
-    let (workspace, grants) = workspaces::workspaces::granted_by_id::<perm::QueuePlan>(&cx, workspace).await?;
+    let workspace =
+        data.related("workspace").ok_or_else(|| Error::invalid("workspace", "Workspace can't be blank"))?;
+    let (workspace, grants) =
+        workspaces::workspaces::granted_by_id::<perm::QueuePlan>(&cx, workspace).await?;
     let may_apply = grants.workspace(&workspace.id, &workspace.project_id).runs >= RunsLevel::Apply;
     let configuration = match data.related("configuration-version") {
         Some(id) => given_configuration(&cx, id, &workspace).await?,
@@ -222,7 +226,9 @@ async fn latest_configuration(app: &App, workspace: &Workspace) -> Result<Config
     if let Some(version) = find(app, newest.as_ref()).await? {
         return Ok(version);
     }
-    find(app, current).await?.ok_or_else(|| Error::Unprocessable("Configuration version is missing".to_owned()))
+    find(app, current)
+        .await?
+        .ok_or_else(|| Error::Unprocessable("Configuration version is missing".to_owned()))
 }
 
 async fn find(app: &App, id: Option<&ConfigurationVersionId>) -> Result<Option<ConfigurationVersion>> {

@@ -47,7 +47,12 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/runs", "runs.runs.create", create::create)
         .op(Method::GET, "/runs/{id}", "runs.runs.read", read)
         .op(Method::GET, "/workspaces/{id}/runs", "runs.runs.list", list_workspace)
-        .op(Method::GET, "/organizations/{organization}/runs", "runs.runs.list-organization", list_organization)
+        .op(
+            Method::GET,
+            "/organizations/{organization}/runs",
+            "runs.runs.list-organization",
+            list_organization,
+        )
         .op(Method::GET, "/organizations/{organization}/runs/queue", "runs.queue.list", queue)
         .op(Method::GET, "/organizations/{organization}/capacity", "runs.capacity.read", capacity)
         .op(Method::GET, "/runs/{id}/policy-checks", "runs.policy-checks.list", none)
@@ -58,7 +63,8 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("runs", |cx, ids| async move {
         let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
         let sql = format!("SELECT {COLUMNS} FROM runs WHERE id IN ({})", marks.join(", "));
-        let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
+        let rows: Vec<Row> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
         documents(&cx, rows.into_iter().map(Run::decode).collect::<Result<_>>()?).await
     });
 }
@@ -109,7 +115,8 @@ async fn related(app: &App, runs: &[Run]) -> Result<HashMap<RunId, Related>> {
     for (run, id) in app.db.all::<(RunId, String)>(db::AssertSqlSafe(events), ids()).await? {
         related.entry(run).or_default().events.push(id);
     }
-    let comments = format!("SELECT run_id, id FROM comments WHERE run_id IN ({marks}) ORDER BY created_at, id");
+    let comments =
+        format!("SELECT run_id, id FROM comments WHERE run_id IN ({marks}) ORDER BY created_at, id");
     for (run, id) in app.db.all::<(RunId, String)>(db::AssertSqlSafe(comments), ids()).await? {
         related.entry(run).or_default().comments.push(id);
     }
@@ -131,7 +138,9 @@ async fn read(cx: Cx) -> Result<Reply> {
     let (found, workspace, grants) = granted::<perm::ReadRun>(&cx, cx.path("id")).await?;
     let links = related(&cx.app, std::slice::from_ref(&found)).await?.remove(found.id()).unwrap_or_default();
     let waiting = match found.life.status {
-        Status::Pending | Status::PlanQueued | Status::ApplyQueued => waiting_for(&cx.app, &found, &workspace).await?,
+        Status::Pending | Status::PlanQueued | Status::ApplyQueued => {
+            waiting_for(&cx.app, &found, &workspace).await?
+        }
         _ => None,
     };
     let document = document(&cx.app, &found, &workspace, &grants, links, waiting);
@@ -224,7 +233,10 @@ impl Filter {
         }
         if let Some(group) = cx.query("filter[status_group]").filter(|group| !group.is_empty()) {
             let group = StatusGroup::parse(group).ok_or_else(|| {
-                Error::bad_request("bad request", "filter[status_group] is one of final, non_final and discardable")
+                Error::bad_request(
+                    "bad request",
+                    "filter[status_group] is one of final, non_final and discardable",
+                )
             })?;
             self.any_of("r.status", group.statuses().map(Status::as_str));
         }
@@ -237,11 +249,11 @@ impl Filter {
             // No run comes from a commit yet.
             self.conditions.push("FALSE".to_owned());
         }
-        if let Some(basic) = cx.query("search[basic]").filter(|_| user.is_none() && commit.is_none()) {
-            if !basic.is_empty() {
-                let like = format!("%{}%", basic.to_lowercase().replace(['%', '_'], ""));
-                self.add("(LOWER(r.id) LIKE {} OR LOWER(r.options) LIKE {} OR LOWER(u.username) LIKE {})", like);
-            }
+        let basic =
+            cx.query("search[basic]").filter(|text| !text.is_empty() && user.is_none() && commit.is_none());
+        if let Some(basic) = basic {
+            let like = format!("%{}%", basic.to_lowercase().replace(['%', '_'], ""));
+            self.add("(LOWER(r.id) LIKE {} OR LOWER(r.message) LIKE {} OR LOWER(u.username) LIKE {})", like);
         }
         Ok(())
     }
@@ -357,7 +369,8 @@ async fn queue(cx: Cx) -> Result<Reply> {
         }
         let place = if run.row.lease.is_none() { position } else { 0 };
         let (workspace, grants) =
-            workspaces::workspaces::granted_by_id::<perm::ReadRun>(&cx, run.row.workspace_id.as_str()).await?;
+            workspaces::workspaces::granted_by_id::<perm::ReadRun>(&cx, run.row.workspace_id.as_str())
+                .await?;
         let mut attributes = attributes(&run, &workspace, &grants, None, cx.app.now());
         attributes["position-in-queue"] = json!(place);
         items.push(relationships(&run, Related::none(), &attributes));
@@ -384,8 +397,11 @@ async fn capacity(cx: Cx) -> Result<Reply> {
 /// There are no policy checks and no task stages yet, and clients wait for whatever they are told of.
 async fn none(cx: Cx) -> Result<Reply> {
     granted::<perm::ReadRun>(&cx, cx.path("id")).await?;
-    cx.page_of(Paged { items: vec![], page: cx.page(), total: Some(0) }, &["run", "run.workspace", "task_results", "policy_evaluations"])
-        .await
+    cx.page_of(
+        Paged { items: vec![], page: cx.page(), total: Some(0) },
+        &["run", "run.workspace", "task_results", "policy_evaluations"],
+    )
+    .await
 }
 
 /// A run as the holder of `grants` sees it.
@@ -409,7 +425,13 @@ pub fn timestamps(reached: &life::Timestamps) -> BTreeMap<&str, String> {
     reached.iter().map(|(key, at)| (key.as_str(), at.rfc3339())).collect()
 }
 
-fn attributes(run: &Run, workspace: &Workspace, grants: &Grants, waiting: Option<WaitingFor>, now: Timestamp) -> Value {
+fn attributes(
+    run: &Run,
+    workspace: &Workspace,
+    grants: &Grants,
+    waiting: Option<WaitingFor>,
+    now: Timestamp,
+) -> Value {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
     struct Document<'a> {
@@ -469,7 +491,7 @@ fn attributes(run: &Run, workspace: &Workspace, grants: &Grants, waiting: Option
         status: life.status.as_str(),
         status_timestamps: timestamps(&life.status_timestamps),
         target_addrs: Some(run.options.target_addrs.as_slice()).filter(|list| !list.is_empty()),
-        terraform_version: &run.options.terraform_version,
+        terraform_version: run.results.engine_version.as_ref().unwrap_or(&run.options.terraform_version),
         trigger_reason: "manual",
         updated_at: run.row.updated_at.iso8601(),
         permissions: grants.workspace(&workspace.id, &workspace.project_id).run_document(),

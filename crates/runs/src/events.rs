@@ -29,16 +29,20 @@ const SELECT: &str = "SELECT e.id, e.run_id, e.action, e.description, e.actor_id
 
 /// The operations on run events.
 pub fn routes() -> Routes {
-    Routes::new()
-        .op(Method::GET, "/runs/{id}/run-events", "runs.run-events.list", list)
-        .op(Method::GET, "/run-events/{id}", "runs.run-events.read", read)
+    Routes::new().op(Method::GET, "/runs/{id}/run-events", "runs.run-events.list", list).op(
+        Method::GET,
+        "/run-events/{id}",
+        "runs.run-events.read",
+        read,
+    )
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("run-events", |cx, ids| async move {
         let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
         let sql = format!("{SELECT} WHERE e.id IN ({}) ORDER BY e.number", marks.join(", "));
-        let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
+        let rows: Vec<Row> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
         let mut found = Vec::new();
         for row in rows {
             if document::granted::<perm::ReadRun>(&cx, row.run_id.as_str()).await.is_ok() {
@@ -58,7 +62,8 @@ async fn list(cx: Cx) -> Result<Reply> {
 
 async fn read(cx: Cx) -> Result<Reply> {
     let sql = format!("{SELECT} WHERE e.id = $1");
-    let row: Row = cx.app.db.one(db::AssertSqlSafe(sql), args![cx.path("id")]).await?.ok_or(Error::NotFound)?;
+    let row: Row =
+        cx.app.db.one(db::AssertSqlSafe(sql), args![cx.path("id")]).await?.ok_or(Error::NotFound)?;
     document::granted::<perm::ReadRun>(&cx, row.run_id.as_str()).await?;
     cx.one(resource(&row), &["actor", "comment"]).await
 }

@@ -19,11 +19,16 @@ use http_api::{
     blobs::{self, NewBlob},
 };
 use kernel::ids::{BlobId, OrganizationId, RunId, StateVersionId};
-use runner::{Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool};
+use runner::{
+    Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool,
+};
 use state::store::{self, NewState, Origin};
 use std::{collections::HashMap, io::Read, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use workspaces::{Workspace, projects, workspaces::hold};
+
+/// The message of a phase that ended on a signal which nobody asked for here.
+const STOPPED: &str = "The run's process was stopped from outside of Ferroform.";
 
 /// A name for one runner's work on one phase, so that late reports are told apart.
 pub fn new_lease(app: &App) -> String {
@@ -42,10 +47,17 @@ fn spawn(app: &App, run: Run, resumed: bool) {
     if run.life.cancel.is_some() {
         jobs.signal(run.id(), Signal::Cancel);
     }
+    let phase = if run.life.job() == Some(crate::life::Job::Apply) { Phase::Apply } else { Phase::Plan };
+    let phase_id = match phase {
+        Phase::Plan => run.row.plan_id.to_string(),
+        Phase::Apply => run.row.apply_id.to_string(),
+    };
+    // Before readers are told of the change, so that they find it.
+    let log = jobs.log(&phase_id);
     let app = app.clone();
     tokio::spawn(async move {
         let id = run.id().clone();
-        if let Err(error) = work(&app, run, signals, resumed).await {
+        if let Err(error) = work(&app, run, phase, &phase_id, &log, signals, resumed).await {
             tracing::error!(run = %id, %error, "a job's outcome could not be stored; it is taken up again at the next start");
         }
         app.area::<Jobs>().end(&id);
@@ -53,17 +65,16 @@ fn spawn(app: &App, run: Run, resumed: bool) {
     });
 }
 
-async fn work(app: &App, run: Run, signals: watch::Receiver<Signal>, resumed: bool) -> Result<()> {
-    let phase = if run.life.job() == Some(crate::life::Job::Apply) { Phase::Apply } else { Phase::Plan };
-    let phase_id = match phase {
-        Phase::Plan => run.row.plan_id.to_string(),
-        Phase::Apply => run.row.apply_id.to_string(),
-    };
-    let log = app.area::<Jobs>().log(&phase_id);
-    let job = match stubborn(app, || job(app, &run, phase)).await {
-        Ok(job) => job,
-        Err(error) => return Err(error),
-    };
+async fn work(
+    app: &App,
+    run: Run,
+    phase: Phase,
+    phase_id: &str,
+    log: &Arc<LiveLog>,
+    signals: watch::Receiver<Signal>,
+    resumed: bool,
+) -> Result<()> {
+    let job = stubborn(app, || job(app, &run, phase)).await?;
     let control = Arc::new(Server {
         app: app.clone(),
         run: run.id().clone(),
@@ -75,16 +86,16 @@ async fn work(app: &App, run: Run, signals: watch::Receiver<Signal>, resumed: bo
     let runner = app.area::<Jobs>().runner.clone();
     let outcome =
         if resumed { runner.resume(job, control).await } else { runner.execute(job, control).await };
-    let finished = Finished { run: &run, phase, phase_id: &phase_id, log: &log, outcome: &outcome };
+    let finished = Finished { run: &run, phase, phase_id, log, outcome: &outcome };
     let stored = match stubborn(app, || finished.store(app)).await {
         // The run is gone, with its workspace: nothing is left to keep.
         Err(Error::NotFound) => {
-            app.area::<Jobs>().finish_log(&phase_id);
+            app.area::<Jobs>().finish_log(phase_id);
             return runner.forget(run.id()).await.map_err(Error::internal);
         }
         other => other?,
     };
-    app.area::<Jobs>().finish_log(&phase_id);
+    app.area::<Jobs>().finish_log(phase_id);
     let settled = if stored.ended { runner.forget(run.id()).await } else { runner.settle(run.id()).await };
     settled.map_err(Error::internal)
 }
@@ -110,8 +121,11 @@ async fn stubborn<T, F: Future<Output = Result<T>>>(app: &App, mut attempt: impl
 async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     let workspace =
         workspaces::workspaces::by_id(app, run.row.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
-    let (sealed,): (Vec<u8>,) =
-        app.db.one("SELECT variables FROM runs WHERE id = $1", args![run.id()]).await?.ok_or(Error::NotFound)?;
+    let (sealed,): (Vec<u8>,) = app
+        .db
+        .one("SELECT variables FROM runs WHERE id = $1", args![run.id()])
+        .await?
+        .ok_or(Error::NotFound)?;
     let key = app.data_key(&run.row.organization_id).await?;
     let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
     let variables: Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
@@ -169,7 +183,8 @@ struct Server {
 impl Control for Server {
     fn configuration<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Box<dyn Read + Send>, ControlError>> {
         Box::pin(async move {
-            let version = configuration_versions::by_id(&self.app, job.configuration_version.as_str()).await?;
+            let version =
+                configuration_versions::by_id(&self.app, job.configuration_version.as_str()).await?;
             let blob = version.blob_id.ok_or("the configuration version has no content")?;
             Ok(blobs::open(&self.app, &blob).await?)
         })
@@ -201,7 +216,10 @@ impl Control for Server {
             let blob = blobs::write(&self.app, &self.organization, "state-snapshot", state).await?;
             let mut tx = self.app.db.begin().await?;
             let before: Option<(Option<BlobId>,)> = tx
-                .one("SELECT snapshot_id FROM runs WHERE id = $1 AND lease = $2", args![&self.run, &self.lease])
+                .one(
+                    "SELECT snapshot_id FROM runs WHERE id = $1 AND lease = $2",
+                    args![&self.run, &self.lease],
+                )
                 .await?;
             // A run that ended meanwhile keeps what it had.
             let Some((before,)) = before else { return Ok(()) };
@@ -254,22 +272,27 @@ impl Finished<'_> {
             return Ok(Stored { ended: true });
         }
         let superfluous = self.attach(app, &mut tx, &workspace, &mut run, objects).await?;
-        let after = runs::advance(app, &mut tx, &mut run, &self.event(), None).await?;
+        let event = self.event(&run);
+        let after = runs::advance(app, &mut tx, &mut run, &event, None).await?;
         runs::delete_blobs(&mut tx, superfluous).await?;
         tx.commit().await?;
         after.perform(app);
         Ok(Stored { ended: run.life.is_final() })
     }
 
-    fn event(&self) -> Event {
+    fn event(&self, run: &Run) -> Event {
         match (self.outcome, self.phase) {
             (Outcome::Planned(plan), _) => {
                 Event::PlanFinished { has_changes: plan.has_changes, counts: counts(plan.counts) }
             }
             (Outcome::Applied { .. }, _) => Event::ApplyFinished,
-            (Outcome::Canceled { .. }, _) => Event::WorkerStopped,
+            (Outcome::Canceled { .. }, _) if run.life.cancel.is_some() => Event::WorkerStopped,
+            (Outcome::Canceled { .. }, Phase::Plan) => Event::PlanFailed { message: STOPPED.to_owned() },
+            (Outcome::Canceled { .. }, Phase::Apply) => Event::ApplyFailed { message: STOPPED.to_owned() },
             (Outcome::Failed { message, .. }, Phase::Plan) => Event::PlanFailed { message: message.clone() },
-            (Outcome::Failed { message, .. }, Phase::Apply) => Event::ApplyFailed { message: message.clone() },
+            (Outcome::Failed { message, .. }, Phase::Apply) => {
+                Event::ApplyFailed { message: message.clone() }
+            }
         }
     }
 
@@ -283,9 +306,9 @@ impl Finished<'_> {
 
     fn state(&self) -> Option<&Vec<u8>> {
         match self.outcome {
-            Outcome::Applied { state, .. } | Outcome::Failed { state, .. } | Outcome::Canceled { state, .. } => {
-                state.as_ref()
-            }
+            Outcome::Applied { state, .. }
+            | Outcome::Failed { state, .. }
+            | Outcome::Canceled { state, .. } => state.as_ref(),
             Outcome::Planned(_) => None,
         }
     }
@@ -311,7 +334,10 @@ impl Finished<'_> {
         };
         let (plan_json, redacted, kept, log, state) = tokio::try_join!(
             put("plan-json", plan.map(|plan| plan.plan_json.clone()).filter(|json| !json.is_empty())),
-            put("plan-redacted-json", plan.map(|plan| plan.redacted_json.clone()).filter(|json| !json.is_empty())),
+            put(
+                "plan-redacted-json",
+                plan.map(|plan| plan.redacted_json.clone()).filter(|json| !json.is_empty())
+            ),
             put("kept-plan", kept),
             log,
             state
@@ -337,7 +363,7 @@ impl Finished<'_> {
                 run.row.kept_id = insert(app, tx, objects.kept).await?;
                 if let Some(plan) = self.plan() {
                     run.results.generated_configuration = plan.generated_configuration;
-                    run.options.terraform_version.clone_from(&plan.engine_version);
+                    run.results.engine_version = Some(plan.engine_version.clone());
                 }
                 Ok(vec![])
             }
@@ -369,6 +395,8 @@ impl Finished<'_> {
             Phase::Plan => ("plan_log_id", run.row.plan_log_id.is_some()),
             Phase::Apply => ("apply_log_id", run.row.apply_log_id.is_some()),
         };
+        // A plan that was queued again gets its log from whoever makes it.
+        let taken = taken || !run.life.is_final();
         if let (false, Some(log)) = (taken, insert(app, &mut tx, objects.log).await?) {
             let sql = format!("UPDATE runs SET {column} = $2 WHERE id = $1");
             tx.exec(db::AssertSqlSafe(sql), args![&id, &log]).await?;
@@ -387,8 +415,11 @@ impl Finished<'_> {
                 let blob = state.blob.insert(&mut tx, app.now()).await?;
                 run.results.errored_state = true;
                 let results = serde_json::to_string(&run.results).map_err(Error::internal)?;
-                tx.exec("UPDATE runs SET snapshot_id = $2, results = $3 WHERE id = $1", args![&id, &blob, results])
-                    .await?;
+                tx.exec(
+                    "UPDATE runs SET snapshot_id = $2, results = $3 WHERE id = $1",
+                    args![&id, &blob, results],
+                )
+                .await?;
             }
         }
         tx.commit().await?;
@@ -404,7 +435,13 @@ async fn insert(app: &App, tx: &mut db::Tx, blob: Option<NewBlob>) -> Result<Opt
     }
 }
 
-async fn append(app: &App, tx: &mut db::Tx, workspace: &Workspace, run: &Run, state: NewState) -> Result<StateVersionId> {
+async fn append(
+    app: &App,
+    tx: &mut db::Tx,
+    workspace: &Workspace,
+    run: &Run,
+    state: NewState,
+) -> Result<StateVersionId> {
     let origin = Origin {
         serial: state.facts.serial,
         lineage: state.facts.lineage.clone(),
@@ -461,7 +498,9 @@ pub async fn recover(app: &App) -> Result<()> {
 /// The work directory of a phase is gone. The newest state that the engine had handed over becomes current.
 async fn lose(app: &App, run: Run) -> Result<()> {
     let snapshot = match &run.row.snapshot_id {
-        Some(blob) => Some(store::prepare(app, &run.row.organization_id, blobs::read(app, blob).await?).await?),
+        Some(blob) => {
+            Some(store::prepare(app, &run.row.organization_id, blobs::read(app, blob).await?).await?)
+        }
         None => None,
     };
     let mut tx = app.db.begin().await?;

@@ -54,7 +54,9 @@ impl LiveLog {
         }
         content.bytes.extend_from_slice(chunk);
         if content.bytes.len() >= limit {
-            content.bytes.extend_from_slice(format!("\n[The log ends here: it reached its limit of {limit} bytes.]\n").as_bytes());
+            content.bytes.extend_from_slice(
+                format!("\n[The log ends here: it reached its limit of {limit} bytes.]\n").as_bytes(),
+            );
         }
         drop(content);
         self.grown.notify_waiters();
@@ -151,62 +153,62 @@ async fn part(app: &App, phase_id: &str, offset: usize, limit: usize) -> Result<
     let jobs = app.area::<Jobs>();
     let deadline = tokio::time::Instant::now() + HOLD;
     loop {
-        let run = of_phase(app, phase_id).await?;
-        let changed = jobs.watch(&run.run);
+        if let Some(log) = jobs.known_log(phase_id) {
+            return Ok(follow(app, &log, offset, limit, deadline).await);
+        }
+        let now = of_phase(app, phase_id).await?;
+        if now.ended {
+            return ended(app, &now, offset, limit).await;
+        }
+        let found = framed(&[], false, offset, limit);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let changed = jobs.watch(&now.run);
         let changed = changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if let Some(log) = jobs.known_log(phase_id) {
-            if let Some(found) = follow(app, &log, offset, limit, deadline).await {
-                return Ok(found);
-            }
-        } else {
-            // Read after the watch began, so that no change falls between.
-            let run = of_phase(app, phase_id).await?;
-            if run.ended {
-                let content = match &run.log {
-                    Some(blob) => stored(app, blob).await?,
-                    None => Vec::new(),
-                };
-                return Ok(framed(&content, true, offset, limit));
-            }
-            let found = framed(&[], false, offset, limit);
-            if !found.is_empty() {
-                return Ok(found);
-            }
+        // Once more after the watch began, so that no change falls between.
+        if jobs.known_log(phase_id).is_some() || of_phase(app, phase_id).await?.ended {
+            continue;
         }
         tokio::select! {
             () = changed => {}
             () = tokio::time::sleep_until(deadline) => return Ok(Vec::new()),
             () = app.closing() => return Ok(Vec::new()),
         }
-        if tokio::time::Instant::now() >= deadline {
-            return Ok(Vec::new());
-        }
     }
 }
 
-/// What is in a live log from the offset on, waiting for it until the deadline. `None` when it should be looked up
-/// again.
+/// A part of a log that is complete, from the store.
+async fn ended(app: &App, phase: &PhaseLog, offset: usize, limit: usize) -> Result<Vec<u8>> {
+    let content = match &phase.log {
+        Some(blob) => stored(app, blob).await?,
+        None => Vec::new(),
+    };
+    Ok(framed(&content, true, offset, limit))
+}
+
+/// What is in a live log from the offset on, waiting for it until the deadline.
 async fn follow(
     app: &App,
     log: &LiveLog,
     offset: usize,
     limit: usize,
     deadline: tokio::time::Instant,
-) -> Option<Vec<u8>> {
+) -> Vec<u8> {
     loop {
         let grown = log.grown.notified();
         tokio::pin!(grown);
         grown.as_mut().enable();
         let (found, finished) = log.read(offset, limit);
         if !found.is_empty() || finished {
-            return Some(found);
+            return found;
         }
         tokio::select! {
             () = grown => {}
-            () = tokio::time::sleep_until(deadline) => return Some(Vec::new()),
-            () = app.closing() => return Some(Vec::new()),
+            () = tokio::time::sleep_until(deadline) => return Vec::new(),
+            () = app.closing() => return Vec::new(),
         }
     }
 }

@@ -27,12 +27,22 @@ pub fn routes() -> Routes {
         .op(Method::GET, "/plans/{id}/json-output-redacted", "runs.plans.redacted-json", redacted_json)
         .op(Method::GET, "/runs/{id}/plan", "runs.plans.read-of-run", read_plan)
         .op(Method::GET, "/runs/{id}/plan/json-output", "runs.plans.json-of-run", plan_json)
-        .op(Method::GET, "/runs/{id}/plan/json-output-redacted", "runs.plans.redacted-json-of-run", redacted_json)
+        .op(
+            Method::GET,
+            "/runs/{id}/plan/json-output-redacted",
+            "runs.plans.redacted-json-of-run",
+            redacted_json,
+        )
         .op(Method::GET, "/runs/{id}/apply", "runs.applies.read-of-run", read_apply)
         .op(Method::GET, "/applies/{id}", "runs.applies.read", read_apply)
         .op(Method::GET, "/applies/{id}/errored-state", "runs.applies.errored-state", errored_state)
         .signed(Method::GET, "/_object/plan-json/{token}", "runs.plans.json-content", json_content)
-        .signed(Method::GET, "/_object/errored-states/{token}", "runs.applies.errored-state-content", state_content)
+        .signed(
+            Method::GET,
+            "/_object/errored-states/{token}",
+            "runs.applies.errored-state-content",
+            state_content,
+        )
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
@@ -53,7 +63,8 @@ async fn included(
     for row in rows {
         let run = Run::decode(row)?;
         let id = run.row.workspace_id.as_str();
-        if let Ok((workspace, grants)) = workspaces::workspaces::granted_by_id::<perm::ReadRun>(cx, id).await {
+        if let Ok((workspace, grants)) = workspaces::workspaces::granted_by_id::<perm::ReadRun>(cx, id).await
+        {
             found.push(document(&cx.app, &run, &grants, &workspace));
         }
     }
@@ -61,7 +72,9 @@ async fn included(
 }
 
 /// The run whose plan or apply the path names, by its own id or the run's, with the proof of `P`.
-async fn granted<P: authz::WorkspacePermission>(cx: &Cx) -> Result<(Run, Granted<P, Workspace>, Arc<Grants>)> {
+async fn granted<P: authz::WorkspacePermission>(
+    cx: &Cx,
+) -> Result<(Run, Granted<P, Workspace>, Arc<Grants>)> {
     let id = cx.path("id");
     let column = match id.split('-').next() {
         Some("plan") => "plan_id",
@@ -174,5 +187,9 @@ fn apply_document(app: &App, run: &Run, _: &Grants, _: &Workspace) -> Resource {
         .relate("run", Linkage::One("runs", run.id().to_string()))
         .relate("state-versions", Linkage::Many("state-versions", versions))
         .link("self", path.as_str());
-    if run.results.errored_state { resource.link("errored-state", format!("{path}/errored-state")) } else { resource }
+    if run.results.errored_state {
+        resource.link("errored-state", format!("{path}/errored-state"))
+    } else {
+        resource
+    }
 }

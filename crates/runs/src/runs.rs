@@ -13,8 +13,8 @@ use http_api::{App, Error, Result};
 use kernel::{
     Timestamp,
     ids::{
-        ApplyId, BlobId, CommentId, ConfigurationVersionId, OrganizationId, PlanId, RunEventId, RunId, StateVersionId,
-        UserId, WorkspaceId,
+        ApplyId, BlobId, CommentId, ConfigurationVersionId, OrganizationId, PlanId, RunEventId, RunId,
+        StateVersionId, UserId, WorkspaceId,
     },
 };
 use runner::Signal;
@@ -36,7 +36,10 @@ pub struct Run {
 
 /// The columns of `runs`, but for the sealed variables.
 #[derive(Clone, Debug, FromRow)]
-#[expect(missing_docs, reason = "the columns are documented where they are made, in migrations/0001_initial.sql")]
+#[expect(
+    missing_docs,
+    reason = "the columns are documented where they are made, in migrations/0001_initial.sql"
+)]
 pub struct Row {
     pub id: RunId,
     pub organization_id: OrganizationId,
@@ -98,6 +101,8 @@ pub struct Results {
     pub applied: Option<life::Counts>,
     /// Whether the plan wrote configuration for imports.
     pub generated_configuration: bool,
+    /// The engine that planned, as `1.11.4`.
+    pub engine_version: Option<String>,
     /// Whether the logs are JSON lines.
     pub structured_output: bool,
     /// Whether the final state could not be made current and is kept as an errored state.
@@ -245,7 +250,13 @@ impl After {
 ///
 /// # Errors
 /// 409 `transition not allowed` when the rules refuse; then nothing was written.
-pub async fn advance(app: &App, tx: &mut Tx, run: &mut Run, event: &Event, actor: Option<&UserId>) -> Result<After> {
+pub async fn advance(
+    app: &App,
+    tx: &mut Tx,
+    run: &mut Run,
+    event: &Event,
+    actor: Option<&UserId>,
+) -> Result<After> {
     let now = app.now();
     let (next, effects) = life::step(&run.life, event, now)?;
     run.life = next;
@@ -267,8 +278,8 @@ pub async fn insert(
     let row = &run.row;
     tx.exec(
         "INSERT INTO runs (id, organization_id, workspace_id, number, configuration_version_id, status, operation, final,
-           life, options, variables, source, created_by, created_at, updated_at, plan_id, apply_id, results, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16, 1)",
+           life, message, options, variables, source, created_by, created_at, updated_at, plan_id, apply_id, results, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $17, $9, $10, $11, $12, $13, $13, $14, $15, $16, 1)",
         args![
             &row.id,
             &row.organization_id,
@@ -285,7 +296,8 @@ pub async fn insert(
             row.created_at,
             &row.plan_id,
             &row.apply_id,
-            encode(&run.results)?
+            encode(&run.results)?,
+            &run.options.message
         ],
     )
     .await?;
@@ -391,9 +403,10 @@ async fn insert_event(
 }
 
 async fn become_current(tx: &mut Tx, workspace: &WorkspaceId, run: &RunId, now: Timestamp) -> Result<()> {
-    tx.exec("UPDATE workspaces SET current_run_id = $2, latest_change_at = $3 WHERE id = $1", args![
-        workspace, run, now
-    ])
+    tx.exec(
+        "UPDATE workspaces SET current_run_id = $2, latest_change_at = $3 WHERE id = $1",
+        args![workspace, run, now],
+    )
     .await
     .map(drop)
 }
@@ -415,8 +428,9 @@ pub async fn comment(app: &App, tx: &mut Tx, run: &RunId, body: &str, by: &UserI
     let id = CommentId::new(&app.env);
     let now = app.now();
     // The comment hangs on the newest event, as it may accompany an action; it changes nothing of the run itself.
-    let event: Option<(RunEventId,)> =
-        tx.one("SELECT id FROM run_events WHERE run_id = $1 ORDER BY number DESC LIMIT 1", args![run]).await?;
+    let event: Option<(RunEventId,)> = tx
+        .one("SELECT id FROM run_events WHERE run_id = $1 ORDER BY number DESC LIMIT 1", args![run])
+        .await?;
     let event = event.map(|(id,)| id).ok_or(Error::NotFound)?;
     tx.exec(
         "INSERT INTO comments (id, run_id, run_event_id, body, user_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)",

@@ -12,7 +12,7 @@ use crate::{
     runs::{self, After, Run},
 };
 use db::{FromRow, args};
-use http_api::{App, Result};
+use http_api::{App, Error, Result};
 use kernel::{
     Timestamp,
     ids::{OrganizationId, RunId, WorkspaceId},
@@ -50,9 +50,17 @@ pub async fn pass(app: &App) -> Result<()> {
     start_pending(app).await?;
     while app.area::<Jobs>().has_room() {
         let Some(candidate) = next_job(app).await? else { break };
-        claim(app, &candidate).await?;
+        unless_gone(claim(app, &candidate).await)?;
     }
     Ok(())
+}
+
+/// A workspace or run that was deleted since it was looked at is no failure.
+fn unless_gone(result: Result<()>) -> Result<()> {
+    match result {
+        Err(Error::NotFound) => Ok(()),
+        other => other,
+    }
 }
 
 async fn start_pending(app: &App) -> Result<()> {
@@ -67,7 +75,7 @@ async fn start_pending(app: &App) -> Result<()> {
         )
         .await?;
     for (workspace,) in workspaces {
-        start_in(app, &workspace).await?;
+        unless_gone(start_in(app, &workspace).await)?;
     }
     Ok(())
 }

@@ -47,9 +47,10 @@ async fn upload(mut cx: Cx) -> Result<Reply> {
     let id = cx.app.verify_signed(PURPOSE, cx.path("token"))?;
     let app = cx.app.clone();
     let version = configuration_versions::by_id(&app, &id).await?;
-    let workspace = workspaces::workspaces::by_id(&app, version.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
+    let workspace =
+        workspaces::workspaces::by_id(&app, version.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
     refuse_used(&app, &version).await?;
-    let limits = app.area::<UploadLimits>().0.clone();
+    let limits = app.area::<UploadLimits>().0;
     let announced = cx.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.compressed_bytes) {
         // Before a byte is read: the client learns it in time.
@@ -89,7 +90,12 @@ enum Broken {
 }
 
 /// Sends the body through the checker into a new object.
-async fn receive(app: &App, workspace: &Workspace, body: Body, limits: slug::Limits) -> Result<NewBlob, Broken> {
+async fn receive(
+    app: &App,
+    workspace: &Workspace,
+    body: Body,
+    limits: slug::Limits,
+) -> Result<NewBlob, Broken> {
     let (sender, receiver) = mpsc::channel::<Bytes>(8);
     let limit = limits.compressed_bytes;
     let checked = blobs::write_from(app, &workspace.organization_id, "configuration", move |writer| {
@@ -97,7 +103,10 @@ async fn receive(app: &App, workspace: &Workspace, body: Body, limits: slug::Lim
     });
     let (fed, checked) = tokio::join!(feed(body, sender, limit), checked);
     match (fed, checked) {
-        (Fed::TooLarge, _) => Err(Broken::Refused(too_large(&slug::Limits { compressed_bytes: limit, ..slug::Limits::default() }))),
+        (Fed::TooLarge, _) => Err(Broken::Refused(too_large(&slug::Limits {
+            compressed_bytes: limit,
+            ..slug::Limits::default()
+        }))),
         (Fed::Broken, _) => Err(Broken::Incomplete),
         (_, Ok(blob)) => Ok(blob),
         (_, Err(Error::Internal(cause))) => match cause.downcast::<io::Error>() {
@@ -198,7 +207,8 @@ fn used_by(run: &str) -> Error {
 
 async fn accept(app: &App, version: ConfigurationVersion, blob: NewBlob) -> Result<Reply> {
     // Read before the transaction, which must not wait for another connection.
-    let workspace = workspaces::workspaces::by_id(app, version.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
+    let workspace =
+        workspaces::workspaces::by_id(app, version.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
     let frozen = match version.auto_queue_runs && workspace.execution_mode != "local" {
         true => Some(create::freeze(app, &workspace, vec![]).await?),
         false => None,
@@ -206,9 +216,8 @@ async fn accept(app: &App, version: ConfigurationVersion, blob: NewBlob) -> Resu
     let mut tx = app.db.begin().await?;
     let held = hold(&mut tx, &version.workspace_id).await?;
     let mut version = configuration_versions::in_tx(&mut tx, &version.id).await?;
-    let used: Option<(String,)> = tx
-        .one("SELECT id FROM runs WHERE configuration_version_id = $1 LIMIT 1", args![&version.id])
-        .await?;
+    let used: Option<(String,)> =
+        tx.one("SELECT id FROM runs WHERE configuration_version_id = $1 LIMIT 1", args![&version.id]).await?;
     if let Some((run,)) = used {
         return Err(used_by(&run));
     }

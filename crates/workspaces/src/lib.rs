@@ -14,7 +14,11 @@ use http_api::{Routes, include::Loaders};
 
 /// Every operation of this area.
 pub fn routes() -> Routes {
-    workspaces::routes().and(lock::routes()).and(variables::routes()).and(team_access::routes()).and(projects::routes())
+    workspaces::routes()
+        .and(lock::routes())
+        .and(variables::routes())
+        .and(team_access::routes())
+        .and(projects::routes())
 }
 
 /// How this area's resources are read when another document includes them.

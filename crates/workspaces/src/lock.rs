@@ -15,7 +15,12 @@ pub fn routes() -> Routes {
     Routes::new()
         .op(Method::POST, "/workspaces/{id}/actions/lock", "workspaces.lock.lock", lock)
         .op(Method::POST, "/workspaces/{id}/actions/unlock", "workspaces.lock.unlock", unlock)
-        .op(Method::POST, "/workspaces/{id}/actions/force-unlock", "workspaces.lock.force-unlock", force_unlock)
+        .op(
+            Method::POST,
+            "/workspaces/{id}/actions/force-unlock",
+            "workspaces.lock.force-unlock",
+            force_unlock,
+        )
 }
 
 /// Kind and id of the holder that a caller would be. An organization's token holds no locks.
@@ -44,7 +49,8 @@ pub async fn holder_name(tx: &mut Tx, workspace: &Workspace) -> Result<String> {
             format!("Team {}", found.map_or(id, |(name,)| name))
         }
         Some(_) => {
-            let found: Option<(String,)> = tx.one("SELECT username FROM users WHERE id = $1", args![&id]).await?;
+            let found: Option<(String,)> =
+                tx.one("SELECT username FROM users WHERE id = $1", args![&id]).await?;
             format!("User {}", found.map_or(id, |(name,)| name))
         }
         None => "nobody".to_owned(),
@@ -59,7 +65,9 @@ async fn lock(mut cx: Cx) -> Result<Reply> {
     let held = workspaces::hold(&mut tx, &workspace.id).await?;
     if held.lock_kind.is_some() {
         let name = holder_name(&mut tx, &held).await?;
-        return Err(Error::conflict(format!("Unable to lock workspace. The workspace is already locked by {name}.")));
+        return Err(Error::conflict(format!(
+            "Unable to lock workspace. The workspace is already locked by {name}."
+        )));
     }
     set(&mut tx, &held.id, Some((kind, &id, &reason))).await?;
     let locked = workspaces::hold(&mut tx, &held.id).await?;
@@ -76,10 +84,15 @@ async fn unlock(cx: Cx) -> Result<Reply> {
     }
     if !held_by(&held, cx.actor()?) {
         let name = holder_name(&mut tx, &held).await?;
-        return Err(Error::conflict(format!("Unable to unlock workspace. The workspace is locked by {name}.")));
+        return Err(Error::conflict(format!(
+            "Unable to unlock workspace. The workspace is locked by {name}."
+        )));
     }
     let newest: Option<(String,)> = tx
-        .one("SELECT status FROM state_versions WHERE workspace_id = $1 ORDER BY number DESC LIMIT 1", args![&held.id])
+        .one(
+            "SELECT status FROM state_versions WHERE workspace_id = $1 ORDER BY number DESC LIMIT 1",
+            args![&held.id],
+        )
         .await?;
     if newest.is_some_and(|(status,)| status == "pending") {
         return Err(Error::Unavailable(
@@ -94,7 +107,9 @@ async fn force_unlock(cx: Cx) -> Result<Reply> {
     let mut tx = cx.app.db.begin().await?;
     let held = workspaces::hold(&mut tx, &workspace.id).await?;
     match held.lock_kind.as_deref() {
-        None => return Err(Error::conflict("Unable to force unlock workspace. The workspace is not locked.")),
+        None => {
+            return Err(Error::conflict("Unable to force unlock workspace. The workspace is not locked."));
+        }
         Some("run") => {
             let run = held.lock_holder.clone().unwrap_or_default();
             return Err(Error::conflict(format!(
@@ -104,9 +119,10 @@ async fn force_unlock(cx: Cx) -> Result<Reply> {
         }
         Some(_) => {}
     }
-    tx.exec("UPDATE state_versions SET status = 'discarded' WHERE workspace_id = $1 AND status = 'pending'", args![
-        &held.id
-    ])
+    tx.exec(
+        "UPDATE state_versions SET status = 'discarded' WHERE workspace_id = $1 AND status = 'pending'",
+        args![&held.id],
+    )
     .await?;
     release(cx, tx, held, &grants).await
 }
@@ -122,12 +138,10 @@ async fn release(cx: Cx, mut tx: Tx, held: Workspace, grants: &authz::Grants) ->
 
 /// Sets or clears the holder. Call with the row held.
 async fn set(tx: &mut Tx, id: &WorkspaceId, to: Option<(&str, &str, &str)>) -> Result<()> {
-    tx.exec("UPDATE workspaces SET lock_kind = $2, lock_holder = $3, lock_reason = $4 WHERE id = $1", args![
-        id,
-        to.map(|(kind, ..)| kind),
-        to.map(|(_, holder, _)| holder),
-        to.map(|(.., reason)| reason)
-    ])
+    tx.exec(
+        "UPDATE workspaces SET lock_kind = $2, lock_holder = $3, lock_reason = $4 WHERE id = $1",
+        args![id, to.map(|(kind, ..)| kind), to.map(|(_, holder, _)| holder), to.map(|(.., reason)| reason)],
+    )
     .await
     .map(drop)
 }

@@ -19,7 +19,8 @@ struct Project {
     created_at: Timestamp,
 }
 
-const SELECT: &str = "SELECT p.id, p.organization_id, o.name AS organization, p.name, p.description, p.created_at
+const SELECT: &str =
+    "SELECT p.id, p.organization_id, o.name AS organization, p.name, p.description, p.created_at
   FROM projects p JOIN organizations o ON o.id = p.organization_id";
 
 /// The operations on projects.
@@ -64,7 +65,8 @@ async fn list(cx: Cx) -> Result<Reply> {
             args![&organization.id],
         )
         .await?;
-    let found: Vec<&Project> = all.iter().filter(|p| names.is_empty() || names.contains(&p.name.as_str())).collect();
+    let found: Vec<&Project> =
+        all.iter().filter(|p| names.is_empty() || names.contains(&p.name.as_str())).collect();
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
     let items = found.into_iter().skip(start).take(page.size as usize).map(document).collect();
@@ -87,10 +89,17 @@ fn document(project: &Project) -> Resource {
 }
 
 /// The project of this id, if it is of this organization.
-pub(crate) async fn in_organization(tx: &mut Tx, id: &str, organization: &OrganizationId) -> Result<ProjectId> {
-    let found: Option<(ProjectId,)> =
-        tx.one("SELECT id FROM projects WHERE id = $1 AND organization_id = $2", args![id, organization]).await?;
-    found.map(|(id,)| id).ok_or_else(|| Error::invalid("project", "Project does not exist in this organization"))
+pub(crate) async fn in_organization(
+    tx: &mut Tx,
+    id: &str,
+    organization: &OrganizationId,
+) -> Result<ProjectId> {
+    let found: Option<(ProjectId,)> = tx
+        .one("SELECT id FROM projects WHERE id = $1 AND organization_id = $2", args![id, organization])
+        .await?;
+    found
+        .map(|(id,)| id)
+        .ok_or_else(|| Error::invalid("project", "Project does not exist in this organization"))
 }
 
 /// The name of a project, for a run's environment.

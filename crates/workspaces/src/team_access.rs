@@ -36,14 +36,19 @@ const INCLUDES: &[&str] = &["team", "workspace"];
 
 async fn list(cx: Cx) -> Result<Reply> {
     let id = cx.query("filter[workspace][id]").ok_or_else(|| {
-        Error::bad_request("bad request", "the parameter filter[workspace][id] is required: whose team access to list")
+        Error::bad_request(
+            "bad request",
+            "the parameter filter[workspace][id] is required: whose team access to list",
+        )
     })?;
     let (workspace, _) = workspaces::granted_by_id::<perm::ReadTeamAccess>(&cx, id).await?;
     let rows: Vec<Row> = cx
         .app
         .db
         .all(
-            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM team_access WHERE workspace_id = $1 ORDER BY created_at, id")),
+            db::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM team_access WHERE workspace_id = $1 ORDER BY created_at, id"
+            )),
             args![&workspace.id],
         )
         .await?;
@@ -64,7 +69,8 @@ async fn list(cx: Cx) -> Result<Reply> {
 
 async fn create(mut cx: Cx) -> Result<Reply> {
     let data = cx.data::<TeamAccessChange>().await?;
-    let workspace = data.related("workspace").ok_or_else(|| Error::invalid("workspace", "Workspace can't be blank"))?;
+    let workspace =
+        data.related("workspace").ok_or_else(|| Error::invalid("workspace", "Workspace can't be blank"))?;
     let (workspace, _) = workspaces::granted_by_id::<perm::ManageTeamAccess>(&cx, workspace).await?;
     let team = data.related("team").ok_or_else(|| Error::invalid("team", "Team can't be blank"))?;
     let team = teams::visible(&cx, team).await?;
@@ -80,10 +86,10 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     };
     let mut tx = cx.app.db.begin().await?;
     let taken: Option<(String,)> = tx
-        .one("SELECT id FROM team_access WHERE team_id = $1 AND workspace_id = $2", args![
-            &row.team_id,
-            &row.workspace_id
-        ])
+        .one(
+            "SELECT id FROM team_access WHERE team_id = $1 AND workspace_id = $2",
+            args![&row.team_id, &row.workspace_id],
+        )
         .await?;
     if taken.is_some() {
         return Err(Error::invalid("team", "Team has already been taken"));
@@ -102,7 +108,10 @@ async fn find<P: authz::WorkspacePermission>(cx: &Cx) -> Result<(Row, Granted<P,
     let row: Row = cx
         .app
         .db
-        .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM team_access WHERE id = $1")), args![cx.path("id")])
+        .one(
+            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM team_access WHERE id = $1")),
+            args![cx.path("id")],
+        )
         .await?
         .ok_or(Error::NotFound)?;
     let (workspace, grants) = workspaces::granted_by_id::<P>(cx, row.workspace_id.as_str()).await?;

@@ -37,7 +37,8 @@ struct Row {
     created_at: Timestamp,
 }
 
-const COLUMNS: &str = "id, workspace_id, key, value, category, hcl, sensitive, description, version_id, created_at";
+const COLUMNS: &str =
+    "id, workspace_id, key, value, category, hcl, sensitive, description, version_id, created_at";
 
 /// A variable with its value in the clear, as a run takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,7 +77,8 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
                 .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM variables WHERE id = $1")), args![&id])
                 .await?;
             let Some(row) = row else { continue };
-            let access = workspaces::granted_by_id::<perm::ReadVariables>(&cx, row.workspace_id.as_str()).await;
+            let access =
+                workspaces::granted_by_id::<perm::ReadVariables>(&cx, row.workspace_id.as_str()).await;
             if let Ok((workspace, _)) = access {
                 found.push(document(&cx.app, &workspace.organization_id, &row).await?);
             }
@@ -113,7 +115,10 @@ impl Attributes {
             wrong.push(("value", format!("Value is too long (maximum is {VALUE_MAX} bytes)")));
         }
         if self.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_MAX) {
-            wrong.push(("description", format!("Description is too long (maximum is {DESCRIPTION_MAX} characters)")));
+            wrong.push((
+                "description",
+                format!("Description is too long (maximum is {DESCRIPTION_MAX} characters)"),
+            ));
         }
         if self.category.as_deref().is_some_and(|category| category != "terraform" && category != "env") {
             wrong.push(("category", "Category must be terraform or env".to_owned()));
@@ -208,12 +213,10 @@ fn new_version(env: &Env) -> String {
 
 async fn refuse_taken_key(tx: &mut Tx, row: &Row) -> Result<()> {
     let taken: Option<(String,)> = tx
-        .one("SELECT id FROM variables WHERE workspace_id = $1 AND category = $2 AND key = $3 AND id <> $4", args![
-            &row.workspace_id,
-            &row.category,
-            &row.key,
-            &row.id
-        ])
+        .one(
+            "SELECT id FROM variables WHERE workspace_id = $1 AND category = $2 AND key = $3 AND id <> $4",
+            args![&row.workspace_id, &row.category, &row.key, &row.id],
+        )
         .await?;
     if taken.is_some() { Err(Error::invalid("key", "Key has already been taken")) } else { Ok(()) }
 }
@@ -296,7 +299,10 @@ async fn delete(cx: Cx) -> Result<Reply> {
     let deleted = cx
         .app
         .db
-        .exec("DELETE FROM variables WHERE workspace_id = $1 AND id = $2", args![&workspace.id, cx.path("variable")])
+        .exec(
+            "DELETE FROM variables WHERE workspace_id = $1 AND id = $2",
+            args![&workspace.id, cx.path("variable")],
+        )
         .await?;
     if deleted == 0 { Err(Error::NotFound) } else { Ok(Reply::no_content()) }
 }

@@ -182,23 +182,34 @@ impl Attributes {
             }
         }
         if self.execution_mode.as_deref().is_some_and(|mode| mode != "remote" && mode != "local") {
-            wrong.push(("execution-mode", "Execution mode must be remote or local: this server has no agent pools yet"));
+            wrong.push((
+                "execution-mode",
+                "Execution mode must be remote or local: this server has no agent pools yet",
+            ));
         }
         if self.engine.as_deref().is_some_and(|engine| engine != "terraform" && engine != "tofu") {
             wrong.push(("engine", "Engine must be terraform or tofu"));
         }
         if self.terraform_version.as_deref().is_some_and(|version| !is_version(version)) {
-            wrong.push(("terraform-version", "Terraform version is not a version, a version constraint or \"latest\""));
+            wrong.push((
+                "terraform-version",
+                "Terraform version is not a version, a version constraint or \"latest\"",
+            ));
         }
-        if let Patch::Value(directory) = &self.working_directory {
-            if directory.starts_with('/') || directory.split('/').any(|part| part == "..") {
-                wrong.push(("working-directory", "Working directory must be a relative path inside the configuration"));
-            }
+        if let Patch::Value(directory) = &self.working_directory
+            && (directory.starts_with('/') || directory.split('/').any(|part| part == ".."))
+        {
+            wrong.push((
+                "working-directory",
+                "Working directory must be a relative path inside the configuration",
+            ));
         }
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(Error::Invalid(wrong.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()))
+        Err(Error::Invalid(
+            wrong.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
+        ))
     }
 
     /// Carries the request over to a workspace.
@@ -213,7 +224,9 @@ impl Attributes {
         set(&mut workspace.auto_apply, self.auto_apply);
         set(&mut workspace.allow_destroy_plan, self.allow_destroy_plan);
         // `operations` is the older form of the execution mode.
-        let mode = self.execution_mode.or_else(|| self.operations.map(|on| if on { "remote" } else { "local" }.to_owned()));
+        let mode = self
+            .execution_mode
+            .or_else(|| self.operations.map(|on| if on { "remote" } else { "local" }.to_owned()));
         settings.overwrites_execution_mode |= mode.is_some();
         set(&mut workspace.execution_mode, mode);
         set(&mut workspace.engine, self.engine);
@@ -239,7 +252,9 @@ fn is_version(text: &str) -> bool {
         || text.split(',').all(|part| {
             let number = part.trim().trim_start_matches(['~', '>', '<', '=', '!']).trim();
             let core = number.split(['-', '+']).next().unwrap_or_default();
-            !core.is_empty() && core.split('.').count() <= 3 && core.split('.').all(|n| n.parse::<u32>().is_ok())
+            !core.is_empty()
+                && core.split('.').count() <= 3
+                && core.split('.').all(|n| n.parse::<u32>().is_ok())
         })
 }
 
@@ -261,7 +276,12 @@ pub fn routes() -> Routes {
         .op(Method::GET, "/workspaces/{id}", "workspaces.workspaces.read", read)
         .op(Method::PATCH, "/workspaces/{id}", "workspaces.workspaces.update", update)
         .op(Method::DELETE, "/workspaces/{id}", "workspaces.workspaces.delete", delete)
-        .op(Method::POST, "/workspaces/{id}/actions/safe-delete", "workspaces.workspaces.safe-delete", safe_delete)
+        .op(
+            Method::POST,
+            "/workspaces/{id}/actions/safe-delete",
+            "workspaces.workspaces.safe-delete",
+            safe_delete,
+        )
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
@@ -506,18 +526,20 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
         ],
     )
     .await?;
-    tx.exec("UPDATE organizations SET workspace_count = workspace_count + 1 WHERE id = $1", args![&w.organization_id])
-        .await
-        .map(drop)
+    tx.exec(
+        "UPDATE organizations SET workspace_count = workspace_count + 1 WHERE id = $1",
+        args![&w.organization_id],
+    )
+    .await
+    .map(drop)
 }
 
 async fn refuse_taken_name(tx: &mut Tx, w: &Workspace) -> Result<()> {
     let taken: Option<(String,)> = tx
-        .one("SELECT id FROM workspaces WHERE organization_id = $1 AND name = $2 AND id <> $3", args![
-            &w.organization_id,
-            &w.name,
-            &w.id
-        ])
+        .one(
+            "SELECT id FROM workspaces WHERE organization_id = $1 AND name = $2 AND id <> $3",
+            args![&w.organization_id, &w.name, &w.id],
+        )
         .await?;
     if taken.is_some() { Err(Error::invalid("name", "Name has already been taken")) } else { Ok(()) }
 }
@@ -535,7 +557,8 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     changed.updated_at = cx.app.now();
     changed.latest_change_at = changed.updated_at;
     if let Some(project) = project {
-        changed.project_id = crate::projects::in_organization(&mut tx, &project, &changed.organization_id).await?;
+        changed.project_id =
+            crate::projects::in_organization(&mut tx, &project, &changed.organization_id).await?;
     }
     refuse_taken_name(&mut tx, &changed).await?;
     store(&mut tx, &changed).await?;
@@ -625,9 +648,10 @@ async fn remove(tx: &mut Tx, workspace: &Workspace) -> Result<()> {
     )
     .await?;
     tx.exec("DELETE FROM workspaces WHERE id = $1", args![&workspace.id]).await?;
-    tx.exec("UPDATE organizations SET workspace_count = workspace_count - 1 WHERE id = $1", args![
-        &workspace.organization_id
-    ])
+    tx.exec(
+        "UPDATE organizations SET workspace_count = workspace_count - 1 WHERE id = $1",
+        args![&workspace.organization_id],
+    )
     .await
     .map(drop)
 }
@@ -767,7 +791,10 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         .relate("ssh-key", Linkage::None)
         .relate("readme", Linkage::None)
         .relate("vars", Linkage::Link(format!("/api/v2/workspaces/{}/vars", workspace.id)))
-        .link("self", format!("/api/v2/organizations/{}/workspaces/{}", workspace.organization, workspace.name))
+        .link(
+            "self",
+            format!("/api/v2/organizations/{}/workspaces/{}", workspace.organization, workspace.name),
+        )
         .link("self-html", format!("/app/{}/workspaces/{}", workspace.organization, workspace.name))
 }
 
