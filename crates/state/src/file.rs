@@ -7,10 +7,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// The version of the format that is understood.
+const FORMAT: u64 = 4;
+
 /// The parts of a state that the API tells.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct StateFile<'a> {
+    /// Of the format.
+    version: u64,
     /// Grows by one with each change.
     pub serial: i64,
     /// Names the history that this state belongs to.
@@ -25,14 +30,14 @@ pub struct StateFile<'a> {
     pub resources: Vec<ResourceBlock<'a>>,
 }
 
-/// A root output.
+/// A root output, as in a state and as in the `json-state-outputs` of a request.
 #[derive(Debug, Deserialize)]
 pub struct Output<'a> {
-    /// Its value.
-    #[serde(borrow)]
-    pub value: &'a RawValue,
+    /// Its value; absent and null are alike.
+    #[serde(borrow, default)]
+    pub value: Option<&'a RawValue>,
     /// Its type, as JSON (`"string"`, `["list","string"]`).
-    #[serde(borrow, rename = "type")]
+    #[serde(borrow, rename = "type", default)]
     pub detailed_type: Option<&'a RawValue>,
     /// Whether it must not be shown.
     #[serde(default)]
@@ -53,70 +58,77 @@ pub struct ResourceBlock<'a> {
     /// The name in the configuration.
     pub name: String,
     /// `provider["registry.terraform.io/hashicorp/aws"]`
+    #[serde(default)]
     pub provider: String,
     /// One, or one for each key of `count` or `for_each`.
-    #[serde(borrow)]
-    pub instances: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub instances: Vec<InstanceBlock<'a>>,
 }
 
-/// Of an instance, only its key.
-#[derive(Deserialize)]
-struct InstanceKey {
+/// An instance, of which only the key is decoded.
+#[derive(Debug, Deserialize)]
+pub struct InstanceBlock<'a> {
     #[serde(default)]
     index_key: Option<serde_json::Value>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(borrow, default)]
+    attributes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    attributes_flat: Option<&'a RawValue>,
 }
 
 /// One instance of a managed resource, as `/workspaces/{id}/resources` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance<'a> {
+pub struct Instance {
     /// `media_bucket.aws_s3_bucket.this[0]`: without the word `module`, as TFE writes it.
     pub address: String,
     /// The name in the configuration.
-    pub name: &'a str,
+    pub name: String,
     /// `root`, or the path of modules.
     pub module: String,
     /// `hashicorp/aws`
     pub provider: String,
     /// For example `aws_s3_bucket`.
-    pub kind: &'a str,
-    /// The key, where the resource has several instances.
+    pub kind: String,
+    /// The key (`0`, `blue`), where the resource has several instances.
     pub index: Option<String>,
-    /// The instance as it stands in the state.
-    pub text: &'a str,
+    /// MD5 of what the state says of it; differs when a new state changed it.
+    pub digest: String,
 }
 
 impl<'a> StateFile<'a> {
     /// Reads a state; an opaque one gives `None`.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Format {
-            version: u64,
-        }
-        let format: Format = serde_json::from_slice(bytes).ok()?;
-        if format.version != 4 {
-            return None;
-        }
-        serde_json::from_slice(bytes).ok()
+        serde_json::from_slice(bytes).ok().filter(|state: &Self| state.version == FORMAT)
     }
 
-    /// The managed instances, in the order of the file.
-    pub fn instances(&'a self) -> Vec<Instance<'a>> {
-        let mut all = Vec::new();
+    /// The managed instances, in the order of the file. A deposed object beside its successor counts as one with it.
+    pub fn instances(&self) -> Vec<Instance> {
+        let mut all: Vec<Instance> = Vec::new();
         for block in self.resources.iter().filter(|block| block.mode == "managed") {
             let module = module_path(block.module.as_deref());
-            for text in &block.instances {
-                let index = serde_json::from_str::<InstanceKey>(text.get()).ok().and_then(|i| i.index_key);
-                let index = index.map(|key| key.to_string());
-                let key = index.as_ref().map(|key| format!("[{key}]")).unwrap_or_default();
-                let place = if module == "root" { String::new() } else { format!("{module}.") };
+            let provider = provider_name(&block.provider);
+            let place = if module == "root" { String::new() } else { format!("{module}.") };
+            let first = all.len();
+            for object in &block.instances {
+                let key = object.index_key.as_ref().map(|key| format!("[{key}]")).unwrap_or_default();
+                let address = format!("{place}{}.{}{key}", block.kind, block.name);
+                // The file has the objects of one instance side by side, the deposed ones last.
+                if all.len() > first && all.last().is_some_and(|last| last.address == address) {
+                    continue;
+                }
                 all.push(Instance {
-                    address: format!("{place}{}.{}{key}", block.kind, block.name),
-                    name: &block.name,
+                    address,
+                    name: block.name.clone(),
                     module: module.clone(),
-                    provider: provider_name(&block.provider),
-                    kind: &block.kind,
-                    index,
-                    text: text.get(),
+                    provider: provider.clone(),
+                    kind: block.kind.clone(),
+                    index: object.index_key.as_ref().map(|key| match key {
+                        serde_json::Value::String(text) => text.clone(),
+                        other => other.to_string(),
+                    }),
+                    digest: object.digest(&block.provider),
                 });
             }
         }
@@ -124,10 +136,92 @@ impl<'a> StateFile<'a> {
     }
 }
 
+impl InstanceBlock<'_> {
+    fn digest(&self, provider: &str) -> String {
+        use md5::Digest;
+        let mut hash = md5::Md5::new();
+        let attributes = self.attributes.or(self.attributes_flat).map_or("", RawValue::get);
+        for part in [provider, "\0", self.status.as_deref().unwrap_or_default(), "\0", attributes] {
+            hash.update(part);
+        }
+        hex(&hash.finalize())
+    }
+}
+
+impl Output<'_> {
+    /// The type in the engine's own words, as JSON; where the file does not tell it, the one that the value implies.
+    pub fn type_text(&self) -> String {
+        match (self.detailed_type, self.value) {
+            (Some(text), _) => text.get().to_owned(),
+            (None, value) => serde_json::from_str(value.map_or("null", RawValue::get))
+                .map_or_else(|_| "\"dynamic\"".to_owned(), |value| implied_type(&value).to_string()),
+        }
+    }
+
+    /// The value as JSON.
+    pub fn value_text(&self) -> &str {
+        self.value.map_or("null", RawValue::get)
+    }
+}
+
+/// The type of a value that came without one.
+fn implied_type(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::{Value, json};
+    match value {
+        Value::Null => json!("dynamic"),
+        Value::Bool(_) => json!("bool"),
+        Value::Number(_) => json!("number"),
+        Value::String(_) => json!("string"),
+        Value::Array(items) => json!(["tuple", items.iter().map(implied_type).collect::<Vec<_>>()]),
+        Value::Object(fields) => {
+            let fields: BTreeMap<&str, Value> =
+                fields.iter().map(|(k, v)| (k.as_str(), implied_type(v))).collect();
+            json!(["object", fields])
+        }
+    }
+}
+
+/// The same state with another serial: nothing else of it changes, not even the order of its attributes.
+///
+/// `None` when it is opaque. An encrypted state must not be touched: OpenTofu compares the serial that stands outside
+/// with the one inside, and opens the state only when they are equal.
+pub fn with_serial(bytes: &[u8], serial: i64) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        version: u64,
+        #[serde(borrow, default)]
+        serial: Option<&'a RawValue>,
+    }
+    let head: Head<'_> = serde_json::from_slice(bytes).ok()?;
+    if head.version != FORMAT {
+        return None;
+    }
+    let (start, end, text) = match head.serial {
+        Some(raw) => {
+            let start = raw.get().as_ptr().addr() - bytes.as_ptr().addr();
+            (start, start + raw.get().len(), serial.to_string())
+        }
+        // An absent serial (or null, which reads the same) means zero. It is written before all else.
+        None => {
+            let start = bytes.iter().position(|byte| *byte == b'{')? + 1;
+            (start, start, format!("\"serial\":{serial},"))
+        }
+    };
+    Some([&bytes[..start], text.as_bytes(), &bytes[end..]].concat())
+}
+
 /// MD5 in hexadecimal digits: what the API identifies a state by.
 pub fn md5_hex(bytes: &[u8]) -> String {
     use md5::Digest;
-    md5::Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&md5::Md5::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
 }
 
 /// `module.a.module.b` → `a.b`; none → `root`.
@@ -138,9 +232,12 @@ pub fn module_path(module: Option<&str>) -> String {
     }
 }
 
-/// `provider["registry.terraform.io/hashicorp/aws"].west` → `hashicorp/aws`.
+/// `provider["registry.terraform.io/hashicorp/aws"].west` → `hashicorp/aws`; so does `provider.aws` of Terraform 0.12.
 pub fn provider_name(provider: &str) -> String {
-    let quoted = provider.split('"').nth(1).unwrap_or(provider);
+    let Some(quoted) = provider.split('"').nth(1) else {
+        let name = provider.strip_prefix("provider.").unwrap_or(provider);
+        return format!("hashicorp/{}", name.split('.').next().unwrap_or_default());
+    };
     let parts: Vec<&str> = quoted.split('/').collect();
     parts[parts.len().saturating_sub(2)..].join("/")
 }
@@ -166,31 +263,76 @@ mod tests {
     use super::*;
 
     const STATE: &str = r#"{"version":4,"terraform_version":"1.11.4","serial":5,"lineage":"l","outputs":
-        {"a":{"value":[1],"type":["tuple",["number"]]},"s":{"value":"x","type":"string","sensitive":true}},
+        {"a":{"value":[1],"type":["tuple",["number"]]},"s":{"value":"x","type":"string","sensitive":true},
+        "old":{"value":{"k":[true,null]}}},
         "resources":[{"module":"module.media_bucket","mode":"managed","type":"aws_s3_bucket","name":"this",
-        "provider":"provider[\"registry.terraform.io/hashicorp/aws\"]","instances":[{"index_key":0,"attributes":{}}]},
+        "provider":"provider[\"registry.terraform.io/hashicorp/aws\"]","instances":[{"index_key":0,"attributes":{"a":1}},
+        {"index_key":0,"deposed":"00000001","attributes":{}},{"index_key":"blue","attributes":{"a":1}}]},
         {"mode":"data","type":"d","name":"n","provider":"provider[\"x/y/z\"]","instances":[{}]}]}"#;
 
     #[test]
     fn instances_are_addressed_as_tfe_does() {
         let state = StateFile::parse(STATE.as_bytes()).unwrap();
         let instances = state.instances();
-        assert_eq!(instances.len(), 1, "data sources are not managed resources");
+        assert_eq!(
+            instances.len(),
+            2,
+            "data sources are not managed, a deposed object is no instance of its own"
+        );
         assert_eq!(instances[0].address, "media_bucket.aws_s3_bucket.this[0]");
         assert_eq!(instances[0].module, "media_bucket");
         assert_eq!(instances[0].provider, "hashicorp/aws");
+        assert_eq!(instances[0].index.as_deref(), Some("0"));
+        assert_eq!(instances[1].address, "media_bucket.aws_s3_bucket.this[\"blue\"]");
+        assert_eq!(instances[1].index.as_deref(), Some("blue"));
+        assert_eq!(provider_name("provider.aws.west"), "hashicorp/aws");
+    }
+
+    #[test]
+    fn the_digest_of_an_instance_changes_with_its_attributes() {
+        let digests = |text: &str| -> Vec<String> {
+            let state = StateFile::parse(text.as_bytes()).unwrap();
+            state.instances().into_iter().map(|instance| instance.digest).collect()
+        };
+        let before = digests(STATE);
+        let after = digests(&STATE.replace(
+            r#"{"index_key":"blue","attributes":{"a":1}}"#,
+            r#"{"index_key":"blue","attributes":{"a":2}}"#,
+        ));
+        assert_eq!(before[0], after[0]);
+        assert_ne!(before[1], after[1]);
     }
 
     #[test]
     fn an_encrypted_state_is_opaque_and_not_an_error() {
-        let state = br#"{"serial":1,"lineage":"l","meta":{},"encrypted_data":"AAAA","encryption_version":"v0"}"#;
+        let state =
+            br#"{"serial":1,"lineage":"l","meta":{},"encrypted_data":"AAAA","encryption_version":"v0"}"#;
         assert!(StateFile::parse(state).is_none());
+        assert!(with_serial(state, 2).is_none(), "its serial is bound to the one inside");
     }
 
     #[test]
     fn output_types_are_named_in_words() {
         let state = StateFile::parse(STATE.as_bytes()).unwrap();
-        assert_eq!(simple_type(state.outputs["a"].detailed_type.unwrap().get()), "array");
-        assert_eq!(simple_type(state.outputs["s"].detailed_type.unwrap().get()), "string");
+        assert_eq!(simple_type(&state.outputs["a"].type_text()), "array");
+        assert_eq!(simple_type(&state.outputs["s"].type_text()), "string");
+        assert_eq!(simple_type(&state.outputs["old"].type_text()), "object");
+    }
+
+    #[test]
+    fn an_output_without_a_type_has_the_one_that_its_value_implies() {
+        let state = StateFile::parse(STATE.as_bytes()).unwrap();
+        assert_eq!(state.outputs["old"].type_text(), r#"["object",{"k":["tuple",["bool","dynamic"]]}]"#);
+    }
+
+    #[test]
+    fn another_serial_leaves_the_rest_of_the_file_as_it_is() {
+        let text = "{\n  \"version\": 4,\n  \"outputs\": {\"serial\": {\"value\": 7}},\n  \"serial\": 12 ,\n  \"z\": [1.50, \"\\u00e9\"]\n}\n";
+        let expected = text.replace("\"serial\": 12 ,", "\"serial\": 100 ,");
+        assert_eq!(String::from_utf8(with_serial(text.as_bytes(), 100).unwrap()).unwrap(), expected);
+        let absent = with_serial(br#"{"version":4,"lineage":"l"}"#, 3).unwrap();
+        assert_eq!(String::from_utf8(absent).unwrap(), r#"{"serial":3,"version":4,"lineage":"l"}"#);
+        assert!(with_serial(br#"{"version":3,"serial":1}"#, 2).is_none());
+        assert!(with_serial(b"not a state", 2).is_none());
     }
 }

@@ -1,23 +1,20 @@
 //! How a state becomes its workspace's current one, with its outputs and resources: in the caller's transaction.
+//!
+//! [`prepare`] does all the work beforehand, so that the transaction waits for nothing but its own statements.
 
-use crate::file::{self, StateFile};
-use blob::keys::DataKey;
-use db::{FromRow, Tx, args};
+use crate::{
+    facts::{Facts, NOTHING},
+    outputs::{self, NewOutput, OutputFact},
+    resources,
+};
+use bytes::Bytes;
+use db::{Tx, args};
 use http_api::{
-    App, Error, Result,
+    App, Result,
     blobs::{self, NewBlob},
 };
-use kernel::{
-    Timestamp,
-    ids::{BlobId, OrganizationId, RunId, StateVersionId, StateVersionOutputId, UserId, WorkspaceId, WorkspaceResourceId},
-};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use std::{collections::HashMap, sync::Arc};
+use kernel::ids::{BlobId, OrganizationId, RunId, StateVersionId, UserId, WorkspaceId};
 use workspaces::Workspace;
-
-/// Rows inserted by one statement.
-const BATCH: usize = 100;
 
 /// A state that is stored as an object, and what it says of itself.
 #[derive(Debug)]
@@ -28,143 +25,60 @@ pub struct NewState {
     pub md5: String,
     /// From the file, where it can be read.
     pub facts: Facts,
+    /// The engine's own JSON of this state, where a client gave it.
+    json: Option<NewBlob>,
+    outputs: Vec<NewOutput>,
 }
 
-/// What is known of a state's content.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// From the file; 0 when it is opaque.
-    pub serial: i64,
-    /// From the file; empty when it is opaque.
-    pub lineage: String,
-    /// The engine that wrote it.
-    pub terraform_version: Option<String>,
-    /// What the API tells of its resources.
-    pub details: Details,
-    outputs: Vec<OutputFact>,
-    instances: Vec<InstanceFact>,
-}
-
-/// What the API tells of a state's resources; stored as JSON.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-pub struct Details {
-    /// `{name, type, count, module, provider}` of each resource; data sources' types begin with `data.`.
-    pub resources: Value,
-    /// Counts by module and type.
-    pub modules: Value,
-    /// Counts by provider and type.
-    pub providers: Value,
-}
-
-#[derive(Clone, Debug)]
-struct OutputFact {
-    name: String,
-    sensitive: bool,
-    detailed_type: String,
-    value: String,
-}
-
-#[derive(Clone, Debug)]
-struct InstanceFact {
-    address: String,
-    name: String,
-    module: String,
-    provider: String,
-    kind: String,
-    index: Option<String>,
-    digest: String,
-}
-
-impl Facts {
-    /// Reads them out of a state.
-    pub fn of(bytes: &[u8]) -> Self {
-        let Some(state) = StateFile::parse(bytes) else {
-            return Self::opaque(bytes);
-        };
-        let outputs = state
-            .outputs
-            .iter()
-            .map(|(name, output)| OutputFact {
-                name: name.clone(),
-                sensitive: output.sensitive,
-                detailed_type: output.detailed_type.map_or("\"string\"", |t| t.get()).to_owned(),
-                value: output.value.get().to_owned(),
-            })
-            .collect();
-        let instances = state
-            .instances()
-            .into_iter()
-            .map(|i| InstanceFact {
-                digest: file::md5_hex(i.text.as_bytes()),
-                address: i.address,
-                name: i.name.to_owned(),
-                module: i.module,
-                provider: i.provider,
-                kind: i.kind.to_owned(),
-                index: i.index,
-            })
-            .collect();
-        Self {
-            serial: state.serial,
-            lineage: state.lineage.clone(),
-            terraform_version: state.terraform_version.clone(),
-            details: details(&state),
-            outputs,
-            instances,
-        }
-    }
-
-    /// An encrypted state still shows its serial and lineage.
-    fn opaque(bytes: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Envelope {
-            #[serde(default)]
-            serial: i64,
-            #[serde(default)]
-            lineage: String,
-        }
-        match serde_json::from_slice::<Envelope>(bytes) {
-            Ok(envelope) => Self { serial: envelope.serial, lineage: envelope.lineage, ..Self::default() },
-            Err(_) => Self::default(),
-        }
-    }
-
-    /// Whether anything of the content is known.
-    pub fn is_opaque(&self) -> bool {
-        self.details.resources.is_null()
-    }
-}
-
-fn details(state: &StateFile<'_>) -> Details {
-    let mut resources = Vec::new();
-    let mut modules: Map<String, Value> = Map::new();
-    let mut providers: Map<String, Value> = Map::new();
-    for block in &state.resources {
-        let kind = if block.mode == "data" { format!("data.{}", block.kind) } else { block.kind.clone() };
-        let module = file::module_path(block.module.as_deref());
-        let count = block.instances.len();
-        for (group, key) in [(&mut modules, &module), (&mut providers, &block.provider)] {
-            let kinds = group.entry(key.clone()).or_insert_with(|| json!({}));
-            let before = kinds[&kind].as_u64().unwrap_or(0);
-            kinds[&kind] = json!(before + count as u64);
-        }
-        resources.push(json!({
-            "name": block.name, "type": kind, "count": count, "module": module, "provider": block.provider,
-        }));
-    }
-    Details { resources: Value::Array(resources), modules: modules.into(), providers: providers.into() }
+/// What a client may give along with a state.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// `terraform show -json` of the state.
+    pub(crate) json: Option<Bytes>,
+    /// The outputs, which stand in when the state itself is opaque.
+    pub(crate) outputs: Vec<OutputFact>,
 }
 
 /// Stores a state as an object and reads what it says of itself. Not yet named by any row.
 pub async fn prepare(app: &App, organization: &OrganizationId, bytes: Vec<u8>) -> Result<NewState> {
-    let bytes = Arc::new(bytes);
-    let content = bytes.clone();
-    let facts = blobs::blocking(move || Ok(Facts::of(&content)));
-    let written =
-        blobs::write_from(app, organization, "state", move |writer| std::io::Write::write_all(writer, &bytes));
-    let blob = written.await?;
-    Ok(NewState { md5: blob.stored.md5.clone(), blob, facts: facts.await? })
+    prepare_with(app, organization, bytes.into(), Given::default()).await
+}
+
+/// [`prepare`] with what a client gave along.
+pub(crate) async fn prepare_with(
+    app: &App,
+    organization: &OrganizationId,
+    state: Bytes,
+    given: Given,
+) -> Result<NewState> {
+    let key = app.data_key(organization).await?;
+    let (content, env) = (state.clone(), app.env.clone());
+    let read = blobs::blocking(move || {
+        let mut facts = Facts::of(&content);
+        let known = if facts.opaque { given.outputs } else { std::mem::take(&mut facts.outputs) };
+        let outputs = outputs::seal(known, &key, &env);
+        Ok((facts, outputs))
+    });
+    let written = write(app, organization, "state", Some(state));
+    let json = write(app, organization, "json-state", given.json);
+    let ((facts, outputs), blob, json) = tokio::try_join!(read, written, json)?;
+    let blob = blob.expect("a state was given to be written");
+    Ok(NewState { md5: blob.stored.md5.clone(), blob, facts, json, outputs })
+}
+
+/// Writes an object, if there is one to write.
+pub(crate) async fn write(
+    app: &App,
+    organization: &OrganizationId,
+    kind: &'static str,
+    content: Option<Bytes>,
+) -> Result<Option<NewBlob>> {
+    match content {
+        Some(content) => blobs::write_from(app, organization, kind, move |writer| writer.write_all(&content))
+            .await
+            .map(Some),
+        None => Ok(None),
+    }
 }
 
 /// How a new version is numbered and by whom it was made.
@@ -180,14 +94,10 @@ pub struct Origin {
     pub created_by: UserId,
 }
 
-/// The next number in a workspace. Call with the workspace's row held.
-pub(crate) async fn next_number(tx: &mut Tx, workspace: &WorkspaceId) -> Result<i64> {
-    let found: Option<(Option<i64>,)> =
-        tx.one("SELECT MAX(number) FROM state_versions WHERE workspace_id = $1", args![workspace]).await?;
-    Ok(found.and_then(|(n,)| n).unwrap_or(0) + 1)
-}
-
-/// Adds a finalized version and makes it current. Call with the workspace's row held.
+/// Makes a state that an engine wrote the current one. Call with the workspace's row held.
+///
+/// A state that is current already, byte for byte, makes no new version: its id is returned, and the object is left to
+/// the sweeper.
 pub async fn append(
     app: &App,
     tx: &mut Tx,
@@ -195,32 +105,49 @@ pub async fn append(
     new: NewState,
     origin: &Origin,
 ) -> Result<StateVersionId> {
-    let id = StateVersionId::new(&app.env);
-    let number = next_number(tx, &workspace.id).await?;
-    let NewState { blob, md5, facts } = new;
-    let blob_id = blob.insert(tx, app.now()).await?;
-    tx.exec(
-        "INSERT INTO state_versions (id, organization_id, workspace_id, number, serial, lineage, md5, status, blob_id,
-           run_id, created_by, terraform_version, details, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'finalized', $8, $9, $10, $11, $12, $13)",
-        args![
-            &id,
-            &workspace.organization_id,
-            &workspace.id,
-            number,
-            origin.serial,
-            &origin.lineage,
-            md5,
-            &blob_id,
-            origin.run.as_ref(),
-            &origin.created_by,
-            facts.terraform_version.clone(),
-            serde_json::to_string(&facts.details).map_err(Error::internal)?,
-            app.now()
-        ],
-    )
-    .await?;
-    make_current(app, tx, workspace, &id, &facts).await?;
+    let current: Option<(StateVersionId, String)> = tx
+        .one(
+            "SELECT v.id, v.md5 FROM workspaces w JOIN state_versions v ON v.id = w.current_state_version_id
+             WHERE w.id = $1",
+            args![&workspace.id],
+        )
+        .await?;
+    match current {
+        Some((id, md5)) if md5 == new.md5 => Ok(id),
+        _ => add(app, tx, workspace, new, origin).await,
+    }
+}
+
+/// Adds a finalized version and makes it current. Call with the workspace's row held.
+pub(crate) async fn add(
+    app: &App,
+    tx: &mut Tx,
+    workspace: &Workspace,
+    new: NewState,
+    origin: &Origin,
+) -> Result<StateVersionId> {
+    let row = Row { md5: &new.md5.clone(), status: "finalized", facts: Some(&new.facts), origin };
+    let blob = new.blob.insert(tx, app.now()).await?;
+    let json = insert_blob(app, tx, new.json).await?;
+    let id = row.insert(app, tx, workspace, Some(&blob), json.as_ref()).await?;
+    make_current(app, tx, workspace, &id, new.facts, new.outputs).await?;
+    Ok(id)
+}
+
+/// Adds a version that waits for its upload; others that still wait are discarded. Call with the workspace's row held.
+pub(crate) async fn add_pending(
+    app: &App,
+    tx: &mut Tx,
+    workspace: &Workspace,
+    md5: &str,
+    (json, outputs): (Option<NewBlob>, Vec<NewOutput>),
+    origin: &Origin,
+) -> Result<StateVersionId> {
+    let json = insert_blob(app, tx, json).await?;
+    let row = Row { md5, status: "pending", facts: None, origin };
+    let id = row.insert(app, tx, workspace, None, json.as_ref()).await?;
+    discard_pending(tx, &workspace.id, &id).await?;
+    outputs::insert(tx, &id, outputs).await?;
     Ok(id)
 }
 
@@ -232,137 +159,102 @@ pub(crate) async fn finalize(
     id: &StateVersionId,
     new: NewState,
 ) -> Result<()> {
-    let NewState { blob, md5, facts } = new;
-    let blob_id: BlobId = blob.insert(tx, app.now()).await?;
+    let blob = new.blob.insert(tx, app.now()).await?;
     tx.exec(
-        "UPDATE state_versions SET status = 'finalized', md5 = $2, blob_id = $3, terraform_version = $4, details = $5
+        "UPDATE state_versions SET status = 'finalized', blob_id = $2, terraform_version = $3, details = $4,
+           lineage = CASE WHEN lineage = '' THEN $5 ELSE lineage END
          WHERE id = $1",
-        args![
-            id,
-            md5,
-            &blob_id,
-            facts.terraform_version.clone(),
-            serde_json::to_string(&facts.details).map_err(Error::internal)?
-        ],
+        args![id, &blob, new.facts.terraform_version.clone(), &new.facts.details, &new.facts.lineage],
     )
     .await?;
-    make_current(app, tx, workspace, id, &facts).await
+    if !new.facts.opaque {
+        // What was announced of the outputs gives way to what the state says.
+        outputs::delete(tx, id).await?;
+    }
+    make_current(app, tx, workspace, id, new.facts, new.outputs).await
 }
 
-async fn make_current(app: &App, tx: &mut Tx, workspace: &Workspace, id: &StateVersionId, facts: &Facts) -> Result<()> {
-    let now = app.now();
-    // Versions that were superseded before their upload never become current.
+async fn insert_blob(app: &App, tx: &mut Tx, blob: Option<NewBlob>) -> Result<Option<BlobId>> {
+    match blob {
+        Some(blob) => blob.insert(tx, app.now()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A row that is about to be made.
+struct Row<'a> {
+    md5: &'a str,
+    status: &'static str,
+    facts: Option<&'a Facts>,
+    origin: &'a Origin,
+}
+
+impl Row<'_> {
+    async fn insert(
+        &self,
+        app: &App,
+        tx: &mut Tx,
+        workspace: &Workspace,
+        blob: Option<&BlobId>,
+        json: Option<&BlobId>,
+    ) -> Result<StateVersionId> {
+        let id = StateVersionId::new(&app.env);
+        let origin = self.origin;
+        tx.exec(
+            "INSERT INTO state_versions (id, organization_id, workspace_id, number, serial, lineage, md5, status,
+               blob_id, json_blob_id, run_id, created_by, terraform_version, details, created_at)
+             SELECT $1, $2, $3, COALESCE(MAX(number), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+             FROM state_versions WHERE workspace_id = $3",
+            args![
+                &id,
+                &workspace.organization_id,
+                &workspace.id,
+                origin.serial,
+                &origin.lineage,
+                self.md5,
+                self.status,
+                blob,
+                json,
+                origin.run.as_ref(),
+                &origin.created_by,
+                self.facts.and_then(|facts| facts.terraform_version.clone()),
+                self.facts.map_or(NOTHING, |facts| facts.details.as_str()),
+                app.now()
+            ],
+        )
+        .await?;
+        Ok(id)
+    }
+}
+
+/// Versions that were superseded before their upload never become current.
+async fn discard_pending(tx: &mut Tx, workspace: &WorkspaceId, but: &StateVersionId) -> Result<()> {
     tx.exec(
         "UPDATE state_versions SET status = 'discarded' WHERE workspace_id = $1 AND status = 'pending' AND id <> $2",
-        args![&workspace.id, id],
-    )
-    .await?;
-    let key = app.data_key(&workspace.organization_id).await?;
-    insert_outputs(app, tx, id, &facts.outputs, &key).await?;
-    replace_resources(app, tx, &workspace.id, id, &facts.instances, now).await?;
-    let count = i64::try_from(facts.instances.len()).unwrap_or(i64::MAX);
-    tx.exec(
-        "UPDATE workspaces SET current_state_version_id = $2, resource_count = $3, latest_change_at = $4 WHERE id = $1",
-        args![&workspace.id, id, count, now],
+        args![workspace, but],
     )
     .await
     .map(drop)
 }
 
-async fn insert_outputs(
+async fn make_current(
     app: &App,
     tx: &mut Tx,
-    version: &StateVersionId,
-    outputs: &[OutputFact],
-    key: &DataKey,
+    workspace: &Workspace,
+    id: &StateVersionId,
+    facts: Facts,
+    outputs: Vec<NewOutput>,
 ) -> Result<()> {
-    for output in outputs {
-        let id = StateVersionOutputId::new(&app.env);
-        tx.exec(
-            "INSERT INTO state_version_outputs (id, state_version_id, name, sensitive, type, detailed_type, value)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            args![
-                &id,
-                version,
-                &output.name,
-                output.sensitive,
-                file::simple_type(&output.detailed_type),
-                &output.detailed_type,
-                key.seal(&app.env, id.as_str(), output.value.as_bytes())
-            ],
-        )
-        .await?;
-    }
-    Ok(())
-}
-
-#[derive(FromRow)]
-struct Known {
-    address: String,
-    digest: String,
-}
-
-/// Brings the workspace's resources in line with the new state: only what differs is written.
-async fn replace_resources(
-    app: &App,
-    tx: &mut Tx,
-    workspace: &WorkspaceId,
-    version: &StateVersionId,
-    instances: &[InstanceFact],
-    now: Timestamp,
-) -> Result<()> {
-    let known: Vec<Known> = tx
-        .all("SELECT address, digest FROM workspace_resources WHERE workspace_id = $1", args![workspace])
-        .await?;
-    let mut known: HashMap<String, String> = known.into_iter().map(|k| (k.address, k.digest)).collect();
-    let mut fresh = Vec::new();
-    for instance in instances {
-        match known.remove(&instance.address) {
-            None => fresh.push(instance),
-            Some(digest) if digest == instance.digest => {}
-            Some(_) => {
-                tx.exec(
-                    "UPDATE workspace_resources SET digest = $3, modified_by_state_version_id = $4, updated_at = $5,
-                       provider = $6 WHERE workspace_id = $1 AND address = $2",
-                    args![workspace, &instance.address, &instance.digest, version, now, &instance.provider],
-                )
-                .await?;
-            }
-        }
-    }
-    for address in known.keys() {
-        tx.exec("DELETE FROM workspace_resources WHERE workspace_id = $1 AND address = $2", args![
-            workspace, address
-        ])
-        .await?;
-    }
-    for batch in fresh.chunks(BATCH) {
-        let mut values = args![workspace, version, now];
-        let mut rows = Vec::new();
-        for instance in batch {
-            let first = values.len() + 1;
-            let marks: Vec<String> = (first..first + 8).map(|n| format!("${n}")).collect();
-            rows.push(format!("($1, $2, $3, $3, {})", marks.join(", ")));
-            values.extend(args![
-                &WorkspaceResourceId::new(&app.env),
-                &instance.address,
-                &instance.name,
-                &instance.module,
-                &instance.provider,
-                &instance.kind,
-                instance.index.clone(),
-                &instance.digest
-            ]);
-        }
-        let sql = format!(
-            "INSERT INTO workspace_resources (workspace_id, modified_by_state_version_id, created_at, updated_at, id,
-               address, name, module, provider, provider_type, name_index, digest)
-             VALUES {} ON CONFLICT DO NOTHING",
-            rows.join(", ")
-        );
-        tx.exec(db::AssertSqlSafe(sql), values).await?;
-    }
-    Ok(())
+    discard_pending(tx, &workspace.id, id).await?;
+    outputs::insert(tx, id, outputs).await?;
+    let count = i64::try_from(facts.instances.len()).unwrap_or(i64::MAX);
+    resources::replace(app, tx, &workspace.id, id, facts.instances).await?;
+    tx.exec(
+        "UPDATE workspaces SET current_state_version_id = $2, resource_count = $3, latest_change_at = $4 WHERE id = $1",
+        args![&workspace.id, id, count, app.now()],
+    )
+    .await
+    .map(drop)
 }
 
 /// The bytes of a workspace's current state, if it has one.
