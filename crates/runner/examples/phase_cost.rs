@@ -22,7 +22,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-const CONFIG: &str = "resource \"terraform_data\" \"a\" { input = \"x\" }\noutput \"o\" { value = terraform_data.a.output }\n";
+const CONFIG: &str =
+    "resource \"terraform_data\" \"a\" { input = \"x\" }\noutput \"o\" { value = terraform_data.a.output }\n";
 const ROUNDS: usize = 30;
 
 struct Server {
@@ -66,12 +67,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         kept: Mutex::default(),
         signal: watch::Sender::new(Signal::Continue),
     });
-    let (mut bare, mut planned, mut bare_apply, mut applied) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut planned, mut bare_apply, mut applied) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let folder = dir.path().join(format!("bare-{round}"));
         fs::create_dir(&folder)?;
         fs::write(folder.join("main.tf"), CONFIG)?;
-        let plan = bare_commands(&engine, &folder, "$E init >o && $E plan -lock=false -out=p >o && $E show -json p >o")?;
+        let plan = bare_commands(
+            &engine,
+            &folder,
+            "$E init >o && $E plan -lock=false -out=p >o && $E show -json p >o",
+        )?;
         let apply = bare_commands(&engine, &folder, "$E apply -lock=false -auto-approve p >o")?;
         let run = format!("run-{round}");
         let (plan_through, outcome) = execute(&runner, job(&run, Phase::Plan), &server).await;
@@ -112,7 +118,12 @@ fn bare_commands(engine: &Path, folder: &Path, script: &str) -> Result<Duration,
         .env_clear()
         .env("E", engine)
         .env("HOME", folder)
-        .envs([("TF_IN_AUTOMATION", "1"), ("TF_INPUT", "0"), ("CHECKPOINT_DISABLE", "1"), ("TF_CLI_ARGS", "-no-color")])
+        .envs([
+            ("TF_IN_AUTOMATION", "1"),
+            ("TF_INPUT", "0"),
+            ("CHECKPOINT_DISABLE", "1"),
+            ("TF_CLI_ARGS", "-no-color"),
+        ])
         .stdin(Stdio::null())
         .status()?;
     let elapsed = begin.elapsed();

@@ -3,7 +3,7 @@
 use crate::{
     engine::Engine,
     folder::Folder,
-    job::{Counts, Job, Outcome, Phase, PlanArtifacts},
+    job::{Counts, Job, Outcome, Phase, PlanArtifacts, Signal},
     launch::Launcher,
     pack::{self, Facts},
     phase::{Execution, Stop},
@@ -11,9 +11,11 @@ use crate::{
     process::Group,
     runner::RunnerConfig,
     schemas::SchemaCache,
+    steps::Steps,
     tail::Tail,
-    workdir::{RunDir, exists, exit_code},
+    workdir::{RunDir, Setup},
 };
+use rustix::fs::FileType;
 use serde::{Deserialize, de::IgnoredAny};
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
@@ -31,73 +33,36 @@ pub(crate) struct Ended<'a> {
     pub(crate) tail: Tail,
     pub(crate) stop: Option<Stop>,
     pub(crate) rescued: Option<Vec<u8>>,
-}
-
-/// How far the steps came.
-struct Steps {
-    init: Option<i32>,
-    main: Option<i32>,
-    show: Option<i32>,
-    generated: bool,
-    /// What to show of a step whose output is hidden while it succeeds.
-    hidden: Vec<u8>,
-}
-
-impl Steps {
-    fn read(job: &Job, dir: &RunDir) -> io::Result<Self> {
-        let phase = Folder::open(&dir.phase(job.phase))?;
-        let steps = Self {
-            init: exit_code(&phase, "init"),
-            main: exit_code(&phase, job.phase.name()),
-            show: exit_code(&phase, "show"),
-            generated: exists(&phase, &["out", "generated.tf"]),
-            hidden: Vec::new(),
-        };
-        let hidden = match steps {
-            Self { init: Some(0) | None, show: Some(0) | None, .. } => return Ok(steps),
-            Self { init: Some(0), .. } => "show.err",
-            _ => "init.out",
-        };
-        let hidden = phase.read(&["out", hidden], SHOWN)?.unwrap_or_default();
-        Ok(Self { hidden, ..steps })
-    }
-
-    fn failure(&self, phase: Phase) -> String {
-        match self {
-            Self { init: Some(code), .. } if *code != 0 => format!("init failed with exit code {code}"),
-            Self { init: Some(_), main: Some(code @ (0 | 2)), show: Some(show), .. } if phase == Phase::Plan => {
-                format!("plan succeeded ({code}), but describing it failed with exit code {show}")
-            }
-            Self { init: Some(_), main: Some(code), .. } => format!("{} failed with exit code {code}", phase.name()),
-            _ => format!("{} ended without an exit code; its processes were killed", phase.name()),
-        }
-    }
+    /// What a step printed that is silent while it succeeds.
+    pub(crate) hidden: Vec<u8>,
 }
 
 impl Ended<'_> {
     pub(crate) async fn outcome(mut self) -> Outcome {
-        let (job, dir) = (Arc::clone(&self.execution.job), self.execution.dir.clone());
-        let steps = match spawn_blocking(move || Steps::read(&job, &dir)).await {
-            Ok(Ok(steps)) => steps,
-            Ok(Err(error)) => return self.unreadable(&error),
-            Err(error) => return self.unreadable(&io::Error::other(error)),
+        let phase = match Folder::open(&self.execution.dir.phase(self.execution.job.phase)) {
+            Ok(phase) => phase,
+            Err(error) => return self.unreadable(&error),
         };
+        let steps = Steps::read(&phase);
+        if steps.failed_silently() {
+            self.hidden = phase.read(&["hidden"], SHOWN).ok().flatten().unwrap_or_default();
+        }
         match self.execution.job.phase {
-            Phase::Plan => self.plan(steps).await,
+            Phase::Plan => self.plan(steps, phase.kind(b"generated.tf") == Some(FileType::RegularFile)).await,
             Phase::Apply => self.apply(steps).await,
         }
     }
 
-    async fn plan(mut self, steps: Steps) -> Outcome {
-        let planned = matches!(steps.main, Some(0 | 2));
-        let failed_but_generated = steps.main.is_some() && !planned && steps.generated;
+    async fn plan(mut self, steps: Steps, generated: bool) -> Outcome {
+        let planned = steps.planned();
         if let Some(outcome) = self.stopped(None) {
             return outcome;
         }
-        if steps.show != Some(0) || !(planned || failed_but_generated) {
+        // A plan that failed on what it generated still shows it.
+        if steps.show != Some(0) || !(planned || generated) {
             return self.failed(&steps, None);
         }
-        match self.artifacts(steps.main == Some(2), steps.generated, planned).await {
+        match self.artifacts(steps.main == Some(2), generated, planned).await {
             Ok(artifacts) if planned => {
                 self.end_log(b"");
                 Outcome::Planned(Box::new(artifacts))
@@ -156,7 +121,8 @@ impl Ended<'_> {
     }
 
     fn failed(&mut self, steps: &Steps, state: Option<Vec<u8>>) -> Outcome {
-        self.end_log(&steps.hidden);
+        let hidden = std::mem::take(&mut self.hidden);
+        self.end_log(&hidden);
         Outcome::Failed { message: steps.failure(self.execution.job.phase), state, plan: None }
     }
 
@@ -178,7 +144,12 @@ impl Ended<'_> {
     }
 
     /// Reads, describes and packs the plan. The error is fit for the run's log.
-    async fn artifacts(&self, changes: bool, generated: bool, appliable: bool) -> Result<PlanArtifacts, String> {
+    async fn artifacts(
+        &self,
+        changes: bool,
+        generated: bool,
+        appliable: bool,
+    ) -> Result<PlanArtifacts, String> {
         let (runner, job) = (Arc::clone(&self.execution.runner), Arc::clone(&self.execution.job));
         let collect = Collect {
             dir: self.execution.dir.clone(),
@@ -213,18 +184,19 @@ impl Ended<'_> {
     }
 
     /// Lets the engine print the schemas of the providers in use. `true` when it came to its end in time.
-    async fn print_schemas(&self) -> Result<bool, crate::workdir::Setup> {
+    async fn print_schemas(&self) -> Result<bool, Setup> {
         let execution = self.execution;
-        let (runner, job, dir) = (Arc::clone(&execution.runner), Arc::clone(&execution.job), execution.dir.clone());
+        let (runner, job, dir) =
+            (Arc::clone(&execution.runner), Arc::clone(&execution.job), execution.dir.clone());
         let (engine, folder) = (self.engine.clone(), self.folder.clone());
         let start = move || {
             let launcher = Launcher { config: &runner.config, job: &job, dir: &dir, engine: &engine };
-            Ok::<Group, crate::workdir::Setup>(launcher.schemas(&folder)?.go()?)
+            Ok::<Group, Setup>(launcher.schemas(&folder)?.go()?)
         };
         let group = spawn_blocking(start).await.map_err(io::Error::other)??;
         let end = group.end()?;
         let mut signals = execution.control.signals(&execution.job);
-        let killed = signals.wait_for(|signal| *signal == crate::job::Signal::Kill);
+        let killed = signals.wait_for(|signal| *signal == Signal::Kill);
         let in_time = tokio::select! {
             ended = end.readable() => ended.is_ok(),
             () = tokio::time::sleep(SCHEMAS_TIMEOUT) => false,
@@ -265,7 +237,7 @@ impl Collect {
 
     fn printed_schemas(&self, config: &RunnerConfig, in_time: bool) -> Result<Vec<u8>, String> {
         let phase = self.phase()?;
-        let read = |name, limit| phase.read(&["out", name], limit).map_err(|error| error.to_string());
+        let read = |name, limit| phase.read(&[name], limit).map_err(|error| error.to_string());
         let schemas = read("schemas.out", config.artifact_bytes)?.unwrap_or_default();
         if in_time && serde_json::from_slice::<IgnoredAny>(&schemas).is_ok() {
             return Ok(schemas);
@@ -277,7 +249,7 @@ impl Collect {
     fn artifacts(&self, config: &RunnerConfig, schemas: &[u8]) -> Result<PlanArtifacts, String> {
         let phase = self.phase()?;
         let plan_json = phase
-            .read(&["out", "show.out"], config.artifact_bytes)
+            .read(&["show.out"], config.artifact_bytes)
             .map_err(|error| error.to_string())?
             .ok_or("the engine printed no description of it")?;
         let summary = plan_json::summary(&plan_json).map_err(|error| error.to_string())?;
@@ -306,10 +278,8 @@ impl Collect {
             folder: self.folder.clone(),
             again: if given { ephemeral(plan_json) } else { Vec::new() },
         };
-        let kept = pack::pack(phase, &facts, config.artifact_bytes)
-            .map_err(|error| format!("the configuration folder cannot be kept for the apply: {error}"))?;
-        self.dir.set_ready(&facts).map_err(|error| error.to_string())?;
-        Ok(kept)
+        pack::pack(phase, &facts, config.artifact_bytes)
+            .map_err(|error| format!("the configuration folder cannot be kept for the apply: {error}"))
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) kind: FileType,
     /// Permission bits.
     pub(crate) mode: u32,
+    /// Last change of its content, in seconds since the epoch.
+    pub(crate) modified: u64,
 }
 
 impl Folder {
@@ -86,7 +88,8 @@ impl Folder {
             }
             let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
             let kind = FileType::from_raw_mode(stat.st_mode);
-            entries.push(Entry { name: name.to_vec(), kind, mode: stat.st_mode & 0o777 });
+            let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
+            entries.push(Entry { name: name.to_vec(), kind, mode: stat.st_mode & 0o777, modified });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

@@ -202,7 +202,7 @@ pub enum Outcome {
     Planned(Box<PlanArtifacts>),
     /// The plan is carried out.
     Applied {
-        /// The engine's final state; `None` when it wrote none.
+        /// The engine's final state, which may be the one it was given; `None` when it wrote none.
         state: Option<Vec<u8>>,
         /// What was changed, as the engine counted it.
         counts: Counts,

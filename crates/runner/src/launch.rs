@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 /// What a shell finds its programs in; the server's own `PATH` is none of the run's business.
@@ -51,13 +51,12 @@ impl Launcher<'_> {
             },
             &prepared.cwd,
             &environment,
-            log,
         )?;
         if self.job.phase == Phase::Apply {
             command.arg(if prepared.warm { "warm" } else { "init" });
         }
         command.args(options);
-        self.held(command)
+        self.held(&command, &log)
     }
 
     /// Starts the command that prints the providers' schemas.
@@ -65,33 +64,23 @@ impl Launcher<'_> {
         let environment = variables::environment(self.job)?;
         let cwd = self.dir.phase(self.job.phase).join("config").join(folder);
         let nowhere = File::options().write(true).open("/dev/null")?;
-        let command = self.command(script::SCHEMAS, &cwd, &environment, nowhere)?;
-        self.held(command)
+        let command = self.command(script::SCHEMAS, &cwd, &environment)?;
+        self.held(&command, &nowhere)
     }
 
-    fn held(&self, mut command: Command) -> Result<Held, Setup> {
+    fn held(&self, command: &Command, output: &File) -> Result<Held, Setup> {
         let phase = self.dir.phase(self.job.phase);
         let mut read = vec![self.engine.path.as_path()];
         read.extend(self.config.provider_mirror.as_deref());
         read.extend(self.config.engine_cli_config.as_deref());
-        self.config
-            .sandbox
-            .confine(&mut command, &read, &[&phase])
-            .map_err(|error| Setup::Layout(format!("the engine cannot be confined: {error}")))?;
-        Ok(Held::start(command)?)
+        Held::start(&self.config.sandbox, command, output, &read, &[&phase])
+            .map_err(|error| Setup::Layout(format!("the engine cannot be confined: {error}")))
     }
 
-    fn command(
-        &self,
-        script: &str,
-        cwd: &Path,
-        environment: &Environment,
-        output: File,
-    ) -> Result<Command, Setup> {
+    fn command(&self, script: &str, cwd: &Path, environment: &Environment) -> Result<Command, Setup> {
         let phase = self.dir.phase(self.job.phase);
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "ferroform"]).arg(&self.engine.path).arg(&phase).current_dir(cwd);
-        command.stdout(Stdio::from(output.try_clone()?)).stderr(Stdio::from(output));
         command.env_clear().envs([
             ("PATH", PATH),
             ("LANG", "C.UTF-8"),
@@ -100,7 +89,7 @@ impl Launcher<'_> {
             ("CHECKPOINT_DISABLE", "1"),
             ("TF_WORKSPACE", &self.job.workspace),
         ]);
-        command.env("HOME", phase.join("home")).env("TMPDIR", phase.join("tmp"));
+        command.env("HOME", &phase).env("TMPDIR", phase.join("tmp"));
         if let Some(file) = self.cli_config(&phase, environment)? {
             command.env("TF_CLI_CONFIG_FILE", file);
         }
@@ -124,7 +113,7 @@ impl Launcher<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        let file = phase.join("home/engine.tfrc");
+        let file = phase.join("engine.tfrc");
         fs::write(&file, text)?;
         Ok(Some(file))
     }
@@ -133,7 +122,8 @@ impl Launcher<'_> {
 /// Providers that the mirror has come from there alone; otherwise the engine asks their registry as well, and a machine
 /// without a way out could not initialise.
 fn installation(mirror: &Path) -> String {
-    let held: Vec<String> = providers(mirror).iter().map(|name| serde_json::Value::from(name.as_str()).to_string()).collect();
+    let held: Vec<String> =
+        providers(mirror).iter().map(|name| serde_json::Value::from(name.as_str()).to_string()).collect();
     let path = serde_json::Value::from(mirror.to_string_lossy()).to_string();
     let list = held.join(", ");
     format!(
@@ -168,7 +158,8 @@ mod tests {
     #[test]
     fn a_provider_of_the_mirror_is_not_asked_for_elsewhere() {
         let mirror = tempfile::tempdir().unwrap();
-        fs::create_dir_all(mirror.path().join("registry.terraform.io/hashicorp/null/3.2.0/linux_amd64")).unwrap();
+        fs::create_dir_all(mirror.path().join("registry.terraform.io/hashicorp/null/3.2.0/linux_amd64"))
+            .unwrap();
         let text = installation(mirror.path());
         assert!(text.contains("exclude = [\"registry.terraform.io/hashicorp/null\"]"), "{text}");
     }

@@ -96,7 +96,8 @@ impl Masker {
             // Most lines hold no secret: look once before taking the line apart.
             if !patterns.is_match(line) {
                 out.extend_from_slice(line);
-            } else if line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok() {
+            } else if line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
+            {
                 json(patterns, line, out);
             } else {
                 plain(patterns, line, out);
@@ -232,7 +233,8 @@ mod tests {
     #[test]
     fn escaped_forms_are_hidden_and_json_stays_json() {
         let value = "a\"b\n<c>${d}";
-        let line = serde_json::json!({"@message": format!("x {value} y"), "n": 80801, "s": "80801"}).to_string();
+        let line =
+            serde_json::json!({"@message": format!("x {value} y"), "n": 80801, "s": "80801"}).to_string();
         let go = line.replace('<', "\\u003c").replace('>', "\\u003e");
         for line in [line, go] {
             let log = masked(&[(value, false), ("80801", false)], &[&line, "\n"]);
@@ -252,7 +254,10 @@ mod tests {
 
     #[test]
     fn the_strings_inside_an_hcl_value_are_hidden() {
-        assert_eq!(masked(&[("{ password = \"hunter2\" }", true)], &["p hunter2\n"]), format!("p {HIDDEN}\n"));
+        assert_eq!(
+            masked(&[("{ password = \"hunter2\" }", true)], &["p hunter2\n"]),
+            format!("p {HIDDEN}\n")
+        );
     }
 
     #[test]

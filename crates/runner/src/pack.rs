@@ -15,9 +15,6 @@ use std::{
 };
 use tar::{Builder, EntryType, Header};
 
-/// The name of [`Facts`] in the archive.
-pub(crate) const FACTS: &str = "kept.json";
-
 /// What an apply needs to know of its plan.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Facts {
@@ -29,16 +26,23 @@ pub(crate) struct Facts {
     pub(crate) again: Vec<String>,
 }
 
-/// Packs `config/`, `plan.tfplan` and the facts. Refuses more than `limit` bytes of content.
+/// The facts as one line of JSON, and after it a tar.gz of `config/` and `plan.tfplan`. Refuses more than `limit` bytes of
+/// content.
 pub(crate) fn pack(phase: &Folder, facts: &Facts, limit: u64) -> io::Result<Vec<u8>> {
-    let gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    let mut packer = Packer { tar: Builder::new(gzip), left: limit };
-    let text = serde_json::to_vec(facts).map_err(io::Error::other)?;
-    packer.tar.append_data(&mut header(EntryType::Regular, 0o600, text.len() as u64), FACTS, text.as_slice())?;
-    packer.file(phase, b"plan.tfplan", 0o600, Path::new("plan.tfplan"))?;
+    let mut kept = serde_json::to_vec(facts)?;
+    kept.push(b'\n');
+    let mut packer = Packer { tar: Builder::new(GzEncoder::new(kept, Compression::fast())), left: limit };
+    packer.file(phase, b"plan.tfplan", (0o600, 0), Path::new("plan.tfplan"))?;
+    packer.tar.append_data(&mut header(EntryType::Directory, 0o700, 0, 0), "config", io::empty())?;
     let engine_data = Path::new("config").join(&facts.folder).join(".terraform");
     packer.folder(&phase.sub(b"config")?, Path::new("config"), &engine_data)?;
     packer.tar.into_inner()?.finish()
+}
+
+/// Takes what [`pack`] has made apart into the facts and the archive.
+pub(crate) fn open(kept: &[u8]) -> Option<(Facts, &[u8])> {
+    let end = kept.iter().position(|byte| *byte == b'\n')?;
+    Some((serde_json::from_slice(&kept[..end]).ok()?, &kept[end + 1..]))
 }
 
 struct Packer<W: Write> {
@@ -55,15 +59,23 @@ impl<W: Write> Packer<W> {
                 _ if path == engine_data && entry.name != b"modules" => {}
                 _ if entry.name == b".git" && path.starts_with(engine_data) => {}
                 FileType::Directory => {
-                    self.tar.append_data(&mut header(EntryType::Directory, entry.mode, 0), &at, io::empty())?;
+                    self.tar.append_data(
+                        &mut header(EntryType::Directory, entry.mode, entry.modified, 0),
+                        &at,
+                        io::empty(),
+                    )?;
                     self.folder(&folder.sub(&entry.name)?, &at, engine_data)?;
                 }
-                FileType::RegularFile => self.file(folder, &entry.name, entry.mode, &at)?,
+                FileType::RegularFile => self.file(folder, &entry.name, (entry.mode, entry.modified), &at)?,
                 FileType::Symlink => {
                     let target = folder.link_target(&entry.name)?;
                     let target = Path::new(OsStr::from_bytes(&target));
                     if stays_inside(path, target) {
-                        self.tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), &at, target)?;
+                        self.tar.append_link(
+                            &mut header(EntryType::Symlink, 0o777, entry.modified, 0),
+                            &at,
+                            target,
+                        )?;
                     }
                 }
                 // Sockets, pipes and devices mean nothing on another machine.
@@ -73,7 +85,13 @@ impl<W: Write> Packer<W> {
         Ok(())
     }
 
-    fn file(&mut self, folder: &Folder, name: &[u8], mode: u32, at: &Path) -> io::Result<()> {
+    fn file(
+        &mut self,
+        folder: &Folder,
+        name: &[u8],
+        (mode, modified): (u32, u64),
+        at: &Path,
+    ) -> io::Result<()> {
         let file = folder.file(name)?;
         let size = file.metadata()?.len();
         self.left = self.left.checked_sub(size).ok_or_else(|| {
@@ -81,7 +99,7 @@ impl<W: Write> Packer<W> {
         })?;
         // Exactly the announced size, should something still be writing to it.
         let content = io::Read::take(file, size).chain_zeros(size);
-        self.tar.append_data(&mut header(EntryType::Regular, mode, size), at, content)
+        self.tar.append_data(&mut header(EntryType::Regular, mode, modified, size), at, content)
     }
 }
 
@@ -111,10 +129,11 @@ fn stays_inside(from: &Path, target: &Path) -> bool {
     })
 }
 
-fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+fn header(kind: EntryType, mode: u32, modified: u64, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
+    header.set_mtime(modified);
     header.set_size(size);
     header
 }
@@ -131,8 +150,12 @@ mod tests {
         for folder in [".terraform/modules/m/.git", ".terraform/providers/p", "sub"] {
             fs::create_dir_all(config.join(folder)).unwrap();
         }
-        for file in ["main.tf", ".terraform/modules/m/m.tf", ".terraform/modules/m/.git/x", ".terraform/providers/p/x"]
-        {
+        for file in [
+            "main.tf",
+            ".terraform/modules/m/m.tf",
+            ".terraform/modules/m/.git/x",
+            ".terraform/providers/p/x",
+        ] {
             fs::write(config.join(file), "x").unwrap();
         }
         fs::write(dir.path().join("plan.tfplan"), "plan").unwrap();
@@ -142,14 +165,15 @@ mod tests {
         let facts = Facts { folder: "in".into(), ..Facts::default() };
         let folder = Folder::open(dir.path()).unwrap();
         let bytes = pack(&folder, &facts, 1000).unwrap();
-        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
+        let (_, archive) = open(&bytes).unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
         let names: BTreeSet<_> = archive
             .entries()
             .unwrap()
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .filter(|name| !name.ends_with('/'))
             .collect();
-        let expected = ["config/in/main.tf", "config/in/sub/inside", "kept.json", "plan.tfplan"];
+        let expected = ["config/in/main.tf", "config/in/sub/inside", "plan.tfplan"];
         for name in expected {
             assert!(names.contains(name), "{names:?}");
         }

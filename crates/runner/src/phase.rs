@@ -11,11 +11,13 @@ use crate::{
     job::{Control, ControlError, Job, Outcome, Phase, Signal},
     launch::Launcher,
     mask::Masker,
+    pack::{self, Facts},
     process::{self, Group},
     runner::Inner,
+    steps::Steps,
     tail::Tail,
     watch::Watch,
-    workdir::{RunDir, Setup, exists},
+    workdir::{Begun, RunDir, Setup},
 };
 use bytes::Bytes;
 use std::{
@@ -28,7 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    task::spawn_blocking,
+    task::{spawn_blocking, yield_now},
     time::{Instant, sleep_until},
 };
 
@@ -57,7 +59,7 @@ pub(crate) enum Stop {
 /// What the server was asked for before the engine could start.
 enum Inputs {
     Plan { archive: Box<dyn Read + Send>, state: Option<Vec<u8>> },
-    Apply { kept: Vec<u8>, state: Option<Vec<u8>> },
+    Apply { facts: Facts, kept: Vec<u8>, state: Option<Vec<u8>> },
 }
 
 /// A phase whose engine runs, or has run.
@@ -79,65 +81,66 @@ enum Start {
 impl Execution {
     /// Carries the job out from the start.
     pub(crate) async fn execute(&self) -> Outcome {
-        let engine = match self.engine().await {
-            Ok(engine) => engine,
-            Err(outcome) => return outcome,
-        };
-        let preamble = preamble(&engine);
-        let start = match self.inputs().await {
-            Ok(inputs) => self.start(engine, &preamble, inputs).await,
-            Err(setup) => Err(setup),
-        };
-        match start {
-            Ok(Start::Started(started)) => self.finish(started).await,
+        let mut preamble = Vec::new();
+        let outcome = match self.set_up(&mut preamble).await {
+            Ok(Start::Started(started)) => return self.finish(started).await,
             Ok(Start::Canceled) => {
                 self.control.log(&self.job, Bytes::from(preamble));
-                self.cleared(Outcome::Canceled { forced: false, state: None }).await
+                Outcome::Canceled { forced: false, state: None }
             }
-            Err(setup) => {
-                let outcome = self.setup_failed(&preamble, &setup.to_string());
-                self.cleared(outcome).await
-            }
-        }
+            Err(setup) => self.setup_failed(&preamble, &setup.to_string()),
+        };
+        self.clear().await;
+        outcome
+    }
+
+    async fn set_up(&self, preamble: &mut Vec<u8>) -> Result<Start, Setup> {
+        let inputs = self.inputs().await?;
+        let engine = match &inputs {
+            Inputs::Plan { .. } => self.engine(self.job.version.as_deref()).await?,
+            // Only the version that made a plan can read it.
+            Inputs::Apply { facts, .. } => self.engine(Some(&facts.engine_version)).await?,
+        };
+        *preamble = first_lines(&engine);
+        self.start(engine, preamble, inputs).await
     }
 
     /// Finishes what an earlier server began.
     pub(crate) async fn resume(&self) -> Outcome {
-        // Without a mark the engine was never told to go.
-        let Some(mark) = self.dir.mark() else { return self.execute().await };
+        // Where nothing is written down the engine was never told to go.
+        let Some(begun) = self.dir.begun() else { return self.execute().await };
+        let Begun { job, mark, engine, engine_version, origin, folder } = begun;
+        let engine = Engine { path: engine, tool: job.tool, version: engine_version, origin };
         let group = match Group::adopt(&mark) {
             Ok(group) => group,
             Err(error) => return self.lost(&format!("the engine's process cannot be found: {error}")),
         };
-        if group.is_none() && !self.ended() {
-            let begun = self.job.phase == Phase::Apply && self.has(&["out", "apply.begun"]);
-            if begun && !self.dir.interrupted() {
-                return self.lost("the engine was killed in the middle of the apply");
-            }
-            if !begun {
+        let steps = Folder::open(&self.dir.phase(self.job.phase)).map(|phase| Steps::read(&phase));
+        let steps = steps.unwrap_or_default();
+        if group.is_none() && !steps.ended {
+            if !steps.applying {
                 return self.execute().await;
             }
+            if self.dir.interrupted().is_none() {
+                return self.lost("the engine was killed in the middle of the apply");
+            }
         }
-        let engine = match self.engine().await {
-            Ok(engine) => engine,
-            Err(outcome) => return outcome,
-        };
-        let (log, folder) = match (File::open(self.dir.log()), self.dir.started_folder()) {
-            (Ok(log), Ok(folder)) => (log, folder),
-            (Err(error), _) | (_, Err(error)) => return self.lost(&format!("its folder cannot be read: {error}")),
+        let log = match File::open(self.dir.log()) {
+            Ok(log) => log,
+            Err(error) => {
+                if let Some(group) = group {
+                    group.kill();
+                    group.reap();
+                }
+                return self.lost(&format!("its log cannot be read: {error}"));
+            }
         };
         self.finish(Started { engine, group, log, folder, age: process::age(&mark) }).await
     }
 
-    async fn engine(&self) -> Result<Engine, Outcome> {
-        // Only the version that made a plan can read it.
-        let planned_with = match self.job.phase {
-            Phase::Plan => None,
-            Phase::Apply => self.dir.ready().map(|facts| facts.engine_version),
-        };
-        let version = planned_with.as_deref().or(self.job.version.as_deref());
+    async fn engine(&self, version: Option<&str>) -> Result<Engine, Setup> {
         let engine = self.runner.config.engines.resolve(self.job.tool, version).await;
-        engine.map_err(|error| self.setup_failed(b"", &error.to_string()))
+        engine.map_err(|error| Setup::Layout(error.to_string()))
     }
 
     async fn inputs(&self) -> Result<Inputs, Setup> {
@@ -152,10 +155,9 @@ impl Execution {
             }
             Phase::Apply => {
                 let (kept, state) = tokio::join!(self.control.kept(&self.job), state);
-                Ok(Inputs::Apply {
-                    kept: self.fetched("plan", kept)?.ok_or(Setup::NoPlan)?,
-                    state: self.fetched("state", state)?,
-                })
+                let kept = self.fetched("plan", kept)?.ok_or(Setup::NoPlan)?;
+                let (facts, _) = pack::open(&kept).ok_or(Setup::NoPlan)?;
+                Ok(Inputs::Apply { facts, kept, state: self.fetched("state", state)? })
             }
         }
     }
@@ -173,27 +175,36 @@ impl Execution {
         let (signals, preamble) = (self.control.signals(&self.job), preamble.to_vec());
         let start = move || {
             let config = &runner.config;
-            dir.begin(&job)?;
+            dir.begin(job.phase)?;
             let prepared = match inputs {
                 Inputs::Plan { archive, state } => {
                     dir.prepare_plan(&job, archive, &config.archive_limits, state.as_deref())?
                 }
-                Inputs::Apply { kept, state } => {
+                Inputs::Apply { facts, kept, state } => {
                     let limits = kept_limits(config.artifact_bytes);
-                    dir.prepare_apply(&job, &engine.version, &kept, &limits, state.as_deref())?
+                    let (_, archive) = pack::open(&kept).ok_or(Setup::NoPlan)?;
+                    dir.prepare_apply(&job, &facts, archive, &limits, state.as_deref())?
                 }
             };
             let launcher = Launcher { config, job: &job, dir: &dir, engine: &engine };
             let held = launcher.start(&prepared, &preamble)?;
-            let ready = dir.set_started_folder(&prepared.folder).and_then(|()| dir.set_mark(&held.mark));
-            if *signals.borrow() != Signal::Continue || ready.is_err() {
+            let begun = Begun {
+                job: Job::clone(&job),
+                mark: held.mark.clone(),
+                engine: engine.path.clone(),
+                engine_version: engine.version.clone(),
+                origin: engine.origin,
+                folder: prepared.folder,
+            };
+            let written = dir.set_begun(&begun);
+            if *signals.borrow() != Signal::Continue || written.is_err() {
                 held.abandon();
-                ready?;
+                written?;
                 return Ok(Start::Canceled);
             }
             let (log, group) = (File::open(dir.log())?, held.go()?);
             let age = Duration::ZERO;
-            Ok(Start::Started(Started { engine, group: Some(group), log, folder: prepared.folder, age }))
+            Ok(Start::Started(Started { engine, group: Some(group), log, folder: begun.folder, age }))
         };
         spawn_blocking(start).await.map_err(|error| Setup::Io(io::Error::other(error)))?
     }
@@ -204,10 +215,7 @@ impl Execution {
         let sensitive = self.job.variables.iter().filter(|variable| variable.sensitive);
         let masker = Masker::new(sensitive.map(|variable| (variable.value.expose().as_str(), variable.hcl)));
         let tail = Tail::new(log, masker);
-        let mut following = Following { execution: self, tail, stop: None, rescued: None };
-        if self.dir.interrupted() {
-            following.stop = Some(Stop::Canceled);
-        }
+        let mut following = Following { execution: self, tail, stop: self.dir.interrupted(), rescued: None };
         if let Some(group) = group {
             if let Err(error) = following.follow(&group, age).await {
                 tracing::error!(run = %self.job.run, %error, "a phase cannot be followed; its engine is killed");
@@ -222,7 +230,7 @@ impl Execution {
             }
         }
         let Following { tail, stop, rescued, .. } = following;
-        Ended { execution: self, engine, folder, tail, stop, rescued }.outcome().await
+        Ended { execution: self, engine, folder, tail, stop, rescued, hidden: Vec::new() }.outcome().await
     }
 
     /// The phase cannot be continued. What the engine wrote is all that is left of it.
@@ -233,7 +241,11 @@ impl Execution {
             Phase::Plan => None,
             Phase::Apply => self.dir.state(&self.job, self.runner.config.artifact_bytes).ok().flatten(),
         };
-        Outcome::Failed { message: format!("{} was interrupted: {why}", self.job.phase.name()), state, plan: None }
+        Outcome::Failed {
+            message: format!("{} was interrupted: {why}", self.job.phase.name()),
+            state,
+            plan: None,
+        }
     }
 
     fn setup_failed(&self, preamble: &[u8], why: &str) -> Outcome {
@@ -246,24 +258,13 @@ impl Execution {
     }
 
     /// Removes the folder of a phase that never started its engine.
-    async fn cleared(&self, outcome: Outcome) -> Outcome {
+    async fn clear(&self) {
         let dir = self.dir.clone();
-        match spawn_blocking(move || dir.remove()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(run = %self.job.run, %error, "a work directory could not be removed");
-            }
-            Err(error) => tracing::warn!(run = %self.job.run, %error, "a work directory could not be removed"),
+        let removed =
+            spawn_blocking(move || dir.remove()).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if let Err(error) = removed {
+            tracing::warn!(run = %self.job.run, %error, "a work directory could not be removed");
         }
-        outcome
-    }
-
-    fn ended(&self) -> bool {
-        self.has(&["out", "end"])
-    }
-
-    fn has(&self, path: &[&str]) -> bool {
-        Folder::open(&self.dir.phase(self.job.phase)).is_ok_and(|phase| exists(&phase, path))
     }
 }
 
@@ -286,10 +287,15 @@ impl Following<'_> {
         };
         let end = group.end()?;
         let mut signals = control.signals(job);
-        let mut deadline = Instant::now() + job.timeout.saturating_sub(age);
+        let mut deadline = Instant::now()
+            + match self.stop {
+                // An earlier server has interrupted it; how long ago is not worth a record.
+                Some(Stop::TimedOut) => runner.config.grace,
+                _ => job.timeout.saturating_sub(age),
+            };
         let mut snapshots = Snapshots::new(self.execution);
         // Once, for what was written before the watches were set.
-        self.tail.pump(&**control, job)?;
+        let mut more = self.tail.pump(&**control, job)?;
         let mut listening = true;
         loop {
             let wanted = *signals.borrow_and_update();
@@ -300,13 +306,15 @@ impl Following<'_> {
                     drop(ended?);
                     break;
                 }
-                () = log.changed() => self.tail.pump(&**control, job)?,
                 changed = signals.changed(), if listening => listening = changed.is_ok(),
                 () = sleep_until(deadline), if self.stop != Some(Stop::Killed) => {
                     deadline = Instant::now() + runner.config.grace;
                     self.out_of_time(group).await?;
                 }
                 () = snapshots.step(state.as_ref()) => {}
+                // Last, because an engine may print without pause.
+                () = yield_now(), if more => more = self.tail.pump(&**control, job)?,
+                () = log.changed() => more = self.tail.pump(&**control, job)?,
             }
         }
         snapshots.settle().await;
@@ -343,7 +351,7 @@ impl Following<'_> {
     fn interrupt(&mut self, why: Stop, group: &Group) -> io::Result<()> {
         // Written down first: an engine that is interrupted twice stops without finishing what it has begun, so a
         // server that comes after this one must not do it again.
-        self.execution.dir.set_interrupted()?;
+        self.execution.dir.set_interrupted(why)?;
         self.stop = Some(why);
         group.interrupt();
         Ok(())
@@ -432,7 +440,7 @@ async fn upload(execution: &Execution, last: Arc<std::sync::atomic::AtomicU64>) 
 }
 
 /// The three lines with which every log begins; command line clients cut exactly these from an apply's log.
-fn preamble(engine: &Engine) -> Vec<u8> {
+fn first_lines(engine: &Engine) -> Vec<u8> {
     use crate::engine::Tool;
     let name = match engine.tool {
         Tool::Terraform => "Terraform",

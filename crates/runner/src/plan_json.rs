@@ -55,7 +55,9 @@ pub enum PlanJsonError {
     #[error("the plan's JSON cannot be read ({0}): the engine may be too new or too old for this server")]
     Plan(serde_json::Error),
     /// The schemas are not what `providers schema -json` prints.
-    #[error("the providers' schemas cannot be read ({0}): the engine may be too new or too old for this server")]
+    #[error(
+        "the providers' schemas cannot be read ({0}): the engine may be too new or too old for this server"
+    )]
     Schemas(serde_json::Error),
 }
 
@@ -160,7 +162,8 @@ struct Object<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 impl<'a> Object<'a> {
     /// The value of a key without escapes.
     fn get(&self, name: &str) -> Option<&'a RawValue> {
-        let is = |key: &RawValue| key.get().strip_prefix('"').and_then(|key| key.strip_suffix('"')) == Some(name);
+        let is =
+            |key: &RawValue| key.get().strip_prefix('"').and_then(|key| key.strip_suffix('"')) == Some(name);
         self.0.iter().find(|(key, _)| is(key)).map(|(_, value)| *value)
     }
 
@@ -202,7 +205,9 @@ struct Redactor {
 impl Redactor {
     fn new(size: usize) -> Self {
         let mut secret = [0; 32];
-        SystemRandom::new().fill(&mut secret).expect("the operating system's generator does not fail after boot");
+        SystemRandom::new()
+            .fill(&mut secret)
+            .expect("the operating system's generator does not fail after boot");
         Self {
             out: String::with_capacity(size),
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
@@ -249,7 +254,11 @@ impl Redactor {
         self.text(value.get());
     }
 
-    fn list(&mut self, raw: &RawValue, item: fn(&mut Self, &RawValue) -> serde_json::Result<()>) -> serde_json::Result<()> {
+    fn list(
+        &mut self,
+        raw: &RawValue,
+        item: fn(&mut Self, &RawValue) -> serde_json::Result<()>,
+    ) -> serde_json::Result<()> {
         self.open('[');
         for value in serde_json::from_str::<Vec<&RawValue>>(raw.get())? {
             item(self, value)?;

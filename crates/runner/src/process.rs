@@ -5,13 +5,18 @@
 //! that a pid which another process has got since is never signalled. The mark is written *before* the engine starts:
 //! the shell waits for a line on its input, and ends without having done anything when the server dies instead.
 
-use crate::watch::readiness;
+use crate::{
+    sandbox::{Process, Sandbox, SandboxError},
+    watch::readiness,
+};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::{
-    fs,
-    io::{self, Write},
-    os::fd::OwnedFd,
-    process::{Child, Command, Stdio},
+    fs::{self, File},
+    io::{self, PipeWriter, Write},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    process::Command,
+    sync::LazyLock,
     time::Duration,
 };
 use tokio::io::unix::AsyncFd;
@@ -27,33 +32,41 @@ pub(crate) struct Mark {
 
 /// A started shell that waits to be told to go.
 pub(crate) struct Held {
-    child: Child,
+    leader: Process,
+    input: PipeWriter,
     pub(crate) mark: Mark,
 }
 
 impl Held {
-    /// Starts a command whose first act is to read a line.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
-        let child = command.stdin(Stdio::piped()).spawn()?;
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        let start = stat(pid)?.start;
-        Ok(Self { child, mark: Mark { pid, start, boot: boot_id() } })
+    /// Starts a confined command whose first act is to read a line.
+    pub(crate) fn start(
+        sandbox: &Sandbox,
+        command: &Command,
+        output: &File,
+        read: &[&Path],
+        write: &[&Path],
+    ) -> Result<Self, SandboxError> {
+        let started = |source| SandboxError::Start { program: "the engine's shell".to_owned(), source };
+        let (stdin, input) = io::pipe().map_err(started)?;
+        let leader = sandbox.spawn(command, [stdin.as_fd(), output.as_fd(), output.as_fd()], read, write)?;
+        let pid = leader.id();
+        let start = stat(pid).map_err(started)?.start;
+        Ok(Self { leader, input, mark: Mark { pid, start, boot: boot_id().to_owned() } })
     }
 
     /// Lets it run. Call once the mark is written.
     pub(crate) fn go(mut self) -> io::Result<Group> {
-        if let Some(mut input) = self.child.stdin.take() {
-            // It may have been killed by now; then there is nothing to tell it, and its end is seen as any other.
-            let _ = input.write_all(b"go\n");
-        }
-        let pid = Pid::from_child(&self.child);
-        Ok(Group { pid, leader: pidfd_open(pid, PidfdFlags::NONBLOCK)?, child: Some(self.child) })
+        let pid = Pid::from_raw(self.leader.id()).ok_or(io::ErrorKind::NotFound)?;
+        let leader = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        // It may have been killed by now; then there is nothing to tell it, and its end is seen as any other.
+        let _ = self.input.write_all(b"go\n");
+        Ok(Group { pid, leader, child: Some(self.leader) })
     }
 
     /// Ends it before it has done anything.
-    pub(crate) fn abandon(mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+    pub(crate) fn abandon(self) {
+        drop(self.input);
+        let _ = self.leader.wait();
     }
 }
 
@@ -61,7 +74,7 @@ impl Held {
 pub(crate) struct Group {
     pid: Pid,
     leader: OwnedFd,
-    child: Option<Child>,
+    child: Option<Process>,
 }
 
 impl Group {
@@ -99,10 +112,10 @@ impl Group {
     }
 
     /// Call once the leader has ended: kills what it has left in its group.
-    pub(crate) fn reap(mut self) {
+    pub(crate) fn reap(self) {
         // Before the leader is waited for: until then its number cannot be given to another group.
         self.kill();
-        if let Some(child) = &mut self.child {
+        if let Some(child) = self.child {
             let _ = child.wait();
         }
     }
@@ -113,7 +126,8 @@ pub(crate) fn age(mark: &Mark) -> Duration {
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
     let now: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let ticks = rustix::param::clock_ticks_per_second().max(1);
-    Duration::from_secs_f64(now).saturating_sub(Duration::from_millis(mark.start.saturating_mul(1000) / ticks))
+    Duration::from_secs_f64(now)
+        .saturating_sub(Duration::from_millis(mark.start.saturating_mul(1000) / ticks))
 }
 
 struct Stat {
@@ -134,7 +148,9 @@ fn stat(pid: i32) -> io::Result<Stat> {
             start: fields.get(19)?.parse().ok()?,
         })
     })();
-    parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as expected")))
+    parsed.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as expected"))
+    })
 }
 
 /// Whether processes of the marked session are left although its leader is gone. A number stays taken as long as
@@ -148,24 +164,28 @@ fn has_members(mark: &Mark) -> bool {
         .any(|stat| stat.session == mark.pid && stat.start >= mark.start)
 }
 
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+fn boot_id() -> &'static str {
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    });
+    &BOOT
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::CommandExt;
+    use crate::sandbox::SandboxConfig;
 
-    fn shell(script: &str) -> Command {
+    fn held(script: &str, write: &[&Path]) -> Held {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).process_group(0);
-        command
+        command.args(["-c", script]).env("PATH", "/usr/bin:/bin");
+        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        Held::start(&Sandbox::new(SandboxConfig::default()), &command, &nowhere, &[], write).unwrap()
     }
 
     #[test]
     fn a_recycled_pid_is_not_adopted() {
-        let held = Held::start(shell("read -r go; exec sleep 1000")).unwrap();
+        let held = held("read -r go; exec sleep 1000", &[]);
         let mark = held.mark.clone();
         let group = held.go().unwrap();
         assert!(Group::adopt(&mark).unwrap().is_some());
@@ -181,11 +201,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ran");
         let script = format!("read -r go || exit; touch {}", file.display());
-        Held::start(shell(&script)).unwrap().abandon();
+        held(&script, &[dir.path()]).abandon();
         assert!(!file.exists());
-        let group = Held::start(shell(&script)).unwrap().go().unwrap();
-        let mut child = group.child.unwrap();
-        child.wait().unwrap();
+        let group = held(&script, &[dir.path()]).go().unwrap();
+        group.child.unwrap().wait().unwrap();
         assert!(file.exists());
     }
 }

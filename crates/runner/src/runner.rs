@@ -8,17 +8,12 @@ use crate::{
     sandbox::Sandbox,
     schemas::SchemaCache,
     watch::Watcher,
-    workdir::RunDir,
+    workdir::{Begun, RunDir},
 };
 use futures_util::FutureExt;
 use kernel::ids::RunId;
 use std::{
-    fs, io,
-    os::unix::fs::DirBuilderExt,
-    panic::AssertUnwindSafe,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
+    fs, io, os::unix::fs::DirBuilderExt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration,
 };
 
 /// What a runner works with.
@@ -106,19 +101,27 @@ impl Runner {
         self.guarded(job, control, false).await
     }
 
-    /// Phases that an earlier server began and did not settle. To be called once, at boot.
+    /// Phases that an earlier server began and did not settle. To be called once, at boot: folders in which no engine
+    /// had been started are removed on the way.
     pub fn leftovers(&self) -> Vec<Leftover> {
-        let jobs = self.run_dirs().into_iter().filter_map(|dir| Some((dir.job()?, dir)));
-        jobs.map(|(job, dir)| {
-            let running = dir.mark().is_some_and(|mark| Group::adopt(&mark).is_ok_and(|group| group.is_some()));
-            Leftover { job, running }
-        })
-        .collect()
+        let mut leftovers = Vec::new();
+        for dir in self.run_dirs() {
+            if let Some(Begun { job, mark, .. }) = dir.begun() {
+                let running = Group::adopt(&mark).is_ok_and(|group| group.is_some());
+                leftovers.push(Leftover { job, running });
+            } else if dir.ready().is_none()
+                && let Err(error) = dir.remove()
+            {
+                tracing::warn!(%error, "a work directory could not be removed");
+            }
+        }
+        leftovers
     }
 
     /// Runs whose plan waits here for its apply. At boot, those that have ended meanwhile are to be forgotten.
     pub fn waiting(&self) -> Vec<RunId> {
-        let waiting = self.run_dirs().into_iter().filter(|dir| dir.job().is_none() && dir.ready().is_some());
+        let waiting =
+            self.run_dirs().into_iter().filter(|dir| dir.begun().is_none() && dir.ready().is_some());
         waiting.filter_map(|dir| Some(RunId::from(dir.name()?))).collect()
     }
 
@@ -145,11 +148,7 @@ impl Runner {
     /// When the folder cannot be removed.
     pub async fn forget(&self, run: &RunId) -> io::Result<()> {
         self.in_folder(run, |dir| {
-            if let Some(group) = dir.mark().and_then(|mark| Group::adopt(&mark).transpose()) {
-                let group = group?;
-                group.kill();
-                group.reap();
-            }
+            dir.end_group()?;
             dir.remove()
         })
         .await
@@ -168,9 +167,8 @@ impl Runner {
         let work = async { if resumed { execution.resume().await } else { execution.execute().await } };
         AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(run = %execution.job.run, "the runner panicked; the run's processes are killed");
-            if let Some(Ok(Some(group))) = dir.mark().map(|mark| Group::adopt(&mark)) {
-                group.kill();
-                group.reap();
+            if let Err(error) = dir.end_group() {
+                tracing::error!(%error, "the run's processes could not be killed");
             }
             let state = match execution.job.phase {
                 Phase::Plan => None,

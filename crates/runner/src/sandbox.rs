@@ -12,10 +12,15 @@
 //! - **Descent.** A session of its own, so that one signal reaches the whole run and none meant for the server does;
 //!   `umask 077`; no file descriptor besides the three standard ones.
 //!
-//! What stays open, on purpose or for want of kernel support, is what [`Sandbox::support`] says.
+//! What stays open, on purpose or for want of kernel support, is what [`Sandbox::support`] says. What stays closed although
+//! programs of provisioners may want it: `/dev/shm` (shared by all, so POSIX semaphores cannot be had), terminals.
 //!
 //! Source: `Documentation/userspace-api/landlock.rst` of Linux.
-//! Reading order: [`Sandbox::confine`], `enter` (the child's side), the lists.
+//! Reading order: [`Sandbox::spawn`], the lists, [`start`], `enter` (the child's side).
+
+mod start;
+
+pub use start::Process;
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
@@ -26,8 +31,8 @@ use std::{
     fs::Metadata,
     io,
     os::{
-        fd::{AsRawFd, OwnedFd, RawFd},
-        unix::{fs::FileTypeExt, process::CommandExt},
+        fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
+        unix::fs::FileTypeExt,
     },
     path::{Path, PathBuf},
     process::Command,
@@ -49,6 +54,8 @@ const ETC: &[&str] = &[
     "/etc/crypto-policies",
     "/etc/debian_version",
     "/etc/gai.conf",
+    // Git takes a system configuration that exists and cannot be read for a fatal error.
+    "/etc/gitconfig",
     "/etc/group",
     "/etc/host.conf",
     "/etc/hostname",
@@ -72,10 +79,15 @@ const ETC: &[&str] = &[
     "/etc/redhat-release",
     "/etc/resolv.conf",
     "/etc/services",
+    "/etc/ssh/ssh_config",
+    "/etc/ssh/ssh_config.d",
+    "/etc/ssh/ssh_known_hosts",
+    "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/certs",
     "/etc/ssl/cert.pem",
     "/etc/ssl/openssl.cnf",
     "/etc/timezone",
+    "/etc/wgetrc",
 ];
 
 /// What language runtimes ask of the kernel at start. Each file says something of the machine, none of a process.
@@ -107,8 +119,8 @@ const DEVICES: &[&str] = &["/dev/full", "/dev/null", "/dev/random", "/dev/tty", 
 pub struct SandboxConfig {
     /// Refuse to run when the kernel lacks an essential protection (see [`Support::essential`]).
     pub require: bool,
-    /// Bytes of private writable memory each process may map (`RLIMIT_DATA`); 0 is no limit. Terraform itself maps
-    /// about 200 MiB and each provider as much; below 512 MiB engines do not start reliably.
+    /// Bytes of private writable memory each process may map (`RLIMIT_DATA`); 0 is no limit. Terraform 1.11 with a
+    /// small provider needs 128 MiB; large providers several times as much.
     pub memory_bytes: u64,
     /// Bytes of the largest file that may be written, the run's log included; 0 is no limit.
     pub file_size_bytes: u64,
@@ -131,7 +143,7 @@ pub struct Support {
     pub detail: String,
 }
 
-/// Why a command was not confined. It must then not be started.
+/// Why a command was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// [`SandboxConfig::require`] is set and the kernel cannot.
@@ -145,12 +157,20 @@ pub enum SandboxError {
         /// What the system said.
         source: io::Error,
     },
+    /// The program cannot be started.
+    #[error("{program} cannot be started: {source}")]
+    Start {
+        /// Its path.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The kernel refused a rule.
     #[error("the kernel refused the sandbox's rules: {0}")]
     Rules(#[from] landlock::RulesetError),
 }
 
-/// Confines commands; made once.
+/// Starts commands confined; made once.
 #[derive(Debug)]
 pub struct Sandbox {
     config: SandboxConfig,
@@ -161,8 +181,9 @@ impl Sandbox {
     /// Asks the kernel once what it can do.
     pub fn new(config: SandboxConfig) -> Self {
         let lacking: Vec<_> = Self::support().into_iter().filter(|s| s.essential && !s.available).collect();
-        let lacking = (!lacking.is_empty())
-            .then(|| lacking.iter().map(|s| format!("{}: {}", s.name, s.detail)).collect::<Vec<_>>().join("; "));
+        let lacking = (!lacking.is_empty()).then(|| {
+            lacking.iter().map(|s| format!("{}: {}", s.name, s.detail)).collect::<Vec<_>>().join("; ")
+        });
         Self { config, lacking }
     }
 
@@ -171,29 +192,30 @@ impl Sandbox {
         support_of(landlock_abi())
     }
 
-    /// Makes `cmd` start confined, in a session of its own: it reads and executes what is under `read` and the system's
+    /// Starts a command confined, in a session of its own: it reads and executes what is under `read` and the system's
     /// programs, and does anything (short of device nodes) under `write`. Paths are followed if they are links, and
-    /// must exist. Costs about 0.1 ms here and less in the child.
+    /// must exist. Blocks for about a millisecond, however much memory this process has.
     ///
-    /// The caller sets working directory, environment and standard streams, and must not ask for a process group: the
-    /// session brings one, whose id is the child's.
+    /// Of the command count its program (an absolute path), arguments, directory, and the variables set on it, which are
+    /// all that the process gets. `streams` become its standard input, output and error.
     ///
     /// # Errors
-    /// When a path of `read` or `write` cannot be opened, or the kernel lacks what the configuration requires.
-    pub fn confine(&self, cmd: &mut Command, read: &[&Path], write: &[&Path]) -> Result<(), SandboxError> {
+    /// When a path of `read` or `write` cannot be opened, the kernel lacks what the configuration requires, or the
+    /// program cannot be started.
+    pub fn spawn(
+        &self,
+        command: &Command,
+        streams: [BorrowedFd<'_>; 3],
+        read: &[&Path],
+        write: &[&Path],
+    ) -> Result<Process, SandboxError> {
         if let (true, Some(lacking)) = (self.config.require, &self.lacking) {
             return Err(SandboxError::Unsupported(lacking.clone()));
         }
         let rules = self.rules(read, write)?;
-        let limits = self.limits();
-        let enter = move || enter(rules.as_ref().map(AsRawFd::as_raw_fd), &limits).map_err(io::Error::from);
-        // SAFETY: between fork and exec only calls that are safe in a signal handler may be made, because another
-        // thread may have held any lock. `enter` makes plain system calls on values prepared here, and allocates nothing.
-        #[expect(unsafe_code, reason = "the one way to confine a child before it runs anything; see SAFETY")]
-        unsafe {
-            cmd.pre_exec(enter);
-        }
-        Ok(())
+        start::start(command, streams, rules.as_ref().map(AsFd::as_fd), self.limits()).map_err(|source| {
+            SandboxError::Start { program: command.get_program().to_string_lossy().into_owned(), source }
+        })
     }
 
     /// The Landlock rules as a descriptor, or none where the kernel has no Landlock.
@@ -235,7 +257,7 @@ impl Sandbox {
     }
 
     /// What `setrlimit` is to be called with. A hard limit can only be lowered.
-    fn limits(&self) -> [(libc::__rlimit_resource_t, u64); 4] {
+    fn limits(&self) -> Limits {
         use nix::sys::resource::{Resource, getrlimit};
         let lower = |resource, wanted: u64| {
             let hard = getrlimit(resource).map_or(libc::RLIM_INFINITY, |(_, hard)| hard);
@@ -250,14 +272,17 @@ impl Sandbox {
     }
 }
 
+/// Resources and the most that may be used of each.
+type Limits = [(libc::__rlimit_resource_t, u64); 4];
+
 fn is_ordinary(kind: &Metadata) -> bool {
     let kind = kind.file_type();
     !(kind.is_block_device() || kind.is_char_device() || kind.is_fifo() || kind.is_socket())
 }
 
-/// The child's side, after fork and before exec. Async-signal-safe: system calls only.
+/// What the child does to itself before it becomes the program (see [`start`] for what it may do): system calls only.
 #[expect(unsafe_code, reason = "system calls without a safe wrapper that promises async-signal-safety")]
-fn enter(rules: Option<RawFd>, limits: &[(libc::__rlimit_resource_t, u64)]) -> Result<(), Errno> {
+fn enter(rules: Option<RawFd>, limits: &Limits) -> Result<(), Errno> {
     /// `struct __user_cap_header_struct` and the two `__user_cap_data_struct` of version 3, all empty.
     const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
     let mut header = [CAPABILITY_VERSION_3, 0];
@@ -299,8 +324,10 @@ fn support_of(abi: i32) -> Vec<Support> {
         Support { name, available, essential, detail }
     };
     let missing = match abi {
-        0 => "a run reads and writes whatever the server's user may: this kernel has no Landlock, or it is not switched \
-              on (Linux 5.13 or later, with `landlock` in the `lsm=` boot parameter)",
+        0 => {
+            "a run reads and writes whatever the server's user may: this kernel has no Landlock, or it is not switched \
+              on (Linux 5.13 or later, with `landlock` in the `lsm=` boot parameter)"
+        }
         _ => "a run can truncate files that it may not write (fixed in Linux 6.2)",
     };
     vec![
@@ -350,7 +377,8 @@ mod tests {
     fn a_kernel_without_protection_refuses_to_run_what_must_be_sandboxed() {
         let config = SandboxConfig { require: true, ..SandboxConfig::default() };
         let sandbox = Sandbox { config, lacking: Some("files: no Landlock".into()) };
-        let error = sandbox.confine(&mut Command::new("true"), &[], &[]).unwrap_err();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let error = sandbox.spawn(&Command::new("/bin/true"), [null.as_fd(); 3], &[], &[]).unwrap_err();
         assert!(error.to_string().contains("no Landlock"), "{error}");
     }
 }

@@ -106,7 +106,12 @@ mod tests {
     use crate::engine::{Origin, Tool};
 
     fn engine(version: &str) -> Engine {
-        Engine { path: "terraform".into(), tool: Tool::Terraform, version: version.into(), origin: Origin::Path }
+        Engine {
+            path: "terraform".into(),
+            tool: Tool::Terraform,
+            version: version.into(),
+            origin: Origin::Path,
+        }
     }
 
     #[test]

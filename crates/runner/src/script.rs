@@ -7,50 +7,52 @@
 
 use crate::{job::Job, job::Phase, variables::Files};
 
-/// `$1` engine, `$2` phase's folder, then the options of `plan`.
+/// `$1` engine, `$2` phase's folder, then the options of `plan`. The shell's own variables have names that no workspace
+/// gives its environment variables, because assigning to one of those would change what the engine gets.
 pub(crate) const PLAN: &str = r#"
-read -r go && exec </dev/null || exit
-trap interrupted=1 INT
-engine=$1 out=$2/out plan=$2/plan.tfplan
+read -r _ff_go && exec </dev/null || exit
+_ff_stop=
+trap _ff_stop=1 INT
+_ff_engine=$1 _ff_phase=$2
 shift 2
-"$engine" init -input=false -no-color >"$out/init.out" 2>&1
-code=$?
-echo $code >"$out/init.exit"
-if [ $code = 0 ] && [ -z "$interrupted" ]; then
-  "$engine" plan "$@"
-  echo $? >"$out/plan.exit"
-  if [ -e "$plan" ] && [ -z "$interrupted" ]; then
-    "$engine" show -json "$plan" >"$out/show.out" 2>"$out/show.err"
-    echo $? >"$out/show.exit"
+"$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
+_ff_code=$?
+echo init $_ff_code >"$_ff_phase/exits"
+if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
+  "$_ff_engine" plan "$@"
+  echo plan $? >>"$_ff_phase/exits"
+  if [ -e "$_ff_phase/plan.tfplan" ] && [ -z "$_ff_stop" ]; then
+    "$_ff_engine" show -json "$_ff_phase/plan.tfplan" >"$_ff_phase/show.out" 2>>"$_ff_phase/hidden"
+    echo show $? >>"$_ff_phase/exits"
   fi
 fi
-: >"$out/end"
+echo end >>"$_ff_phase/exits"
 "#;
 
 /// `$1` engine, `$2` phase's folder, `$3` whether `init` is needed, then the options of `apply`.
 pub(crate) const APPLY: &str = r#"
-read -r go && exec </dev/null || exit
-trap interrupted=1 INT
-engine=$1 out=$2/out init=$3
+read -r _ff_go && exec </dev/null || exit
+_ff_stop= _ff_code=0
+trap _ff_stop=1 INT
+_ff_engine=$1 _ff_phase=$2 _ff_init=$3
 shift 3
-code=0
-if [ "$init" = init ]; then
-  "$engine" init -input=false -no-color >"$out/init.out" 2>&1
-  code=$?
+if [ "$_ff_init" = init ]; then
+  "$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
+  _ff_code=$?
+  echo init $_ff_code >"$_ff_phase/exits"
 fi
-echo $code >"$out/init.exit"
-if [ $code = 0 ] && [ -z "$interrupted" ]; then
-  : >"$out/apply.begun"
-  "$engine" apply "$@"
-  echo $? >"$out/apply.exit"
+if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
+  echo applying >>"$_ff_phase/exits"
+  "$_ff_engine" apply "$@"
+  echo apply $? >>"$_ff_phase/exits"
 fi
-: >"$out/end"
+echo end >>"$_ff_phase/exits"
 "#;
 
 /// Prints the schemas of the providers in use. `$1` engine, `$2` phase's folder.
 pub(crate) const SCHEMAS: &str = r#"
-read -r go && exec </dev/null || exit
-"$1" providers schema -json >"$2/out/schemas.out" 2>"$2/out/schemas.err"
+read -r _ff_go && exec </dev/null || exit
+"$1" providers schema -json >"$2/schemas.out" 2>"$2/schemas.err"
 "#;
 
 /// The options of the phase's command. `up` leads from the engine's folder to the phase's; paths in messages are
@@ -65,7 +67,7 @@ pub(crate) fn options(
     let mut options = vec!["-input=false".to_owned(), "-lock=false".to_owned()];
     options.push(if json_lines { "-json" } else { "-no-color" }.to_owned());
     options.extend(parallelism.map(|n| format!("-parallelism={n}")));
-    options.extend(files.iter().map(|(name, _)| format!("-var-file={up}vars/{name}")));
+    options.extend(files.iter().map(|(name, _)| format!("-var-file={up}{name}")));
     match job.phase {
         Phase::Plan => {
             options.push("-detailed-exitcode".to_owned());
@@ -79,7 +81,7 @@ pub(crate) fn options(
             options.extend(job.targets.iter().map(|address| format!("-target={address}")));
             options.extend(job.replace.iter().map(|address| format!("-replace={address}")));
             if job.allow_config_generation {
-                options.push(format!("-generate-config-out={up}out/generated.tf"));
+                options.push(format!("-generate-config-out={up}generated.tf"));
             }
         }
         Phase::Apply => {
@@ -111,14 +113,14 @@ mod tests {
                 "-lock=false",
                 "-json",
                 "-parallelism=3",
-                "-var-file=../../vars/ws.tfvars.json",
+                "-var-file=../../ws.tfvars.json",
                 "-detailed-exitcode",
                 "-out=../../plan.tfplan",
                 "-destroy",
                 "-refresh=false",
                 "-target=a.b[\"; rm -rf /\"]",
                 "-replace=a.c",
-                "-generate-config-out=../../out/generated.tf",
+                "-generate-config-out=../../generated.tf",
             ]
         );
         job.phase = Phase::Apply;

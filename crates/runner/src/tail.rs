@@ -13,6 +13,7 @@ use std::{
 };
 
 const CHUNK: usize = 64 * 1024;
+const CHUNKS: usize = 16;
 
 /// A position in a log file that is being written.
 pub(crate) struct Tail {
@@ -28,11 +29,12 @@ impl Tail {
         Self { file, masker, buffer: vec![0; CHUNK], counts: None }
     }
 
-    /// Hands over all whole lines that have been written since the last call.
-    pub(crate) fn pump(&mut self, control: &dyn Control, job: &Job) -> io::Result<()> {
-        loop {
+    /// Hands over whole lines that have been written since the last call; `true` when there may be more. It stops now and
+    /// then, because an engine may write faster than this reads.
+    pub(crate) fn pump(&mut self, control: &dyn Control, job: &Job) -> io::Result<bool> {
+        for _ in 0..CHUNKS {
             let read = match self.file.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(false),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -41,11 +43,12 @@ impl Tail {
             self.masker.push(&self.buffer[..read], &mut shown);
             self.hand_over(shown, control, job);
         }
+        Ok(true)
     }
 
     /// The file has got its last byte: hands over what is left, and then `last`, text that the runner itself adds.
     pub(crate) fn finish(&mut self, last: &[u8], control: &dyn Control, job: &Job) -> io::Result<()> {
-        self.pump(control, job)?;
+        while self.pump(control, job)? {}
         let mut shown = Vec::new();
         self.masker.push(last, &mut shown);
         self.masker.finish(&mut shown);

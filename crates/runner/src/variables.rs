@@ -18,7 +18,9 @@ const RESERVED: [&str; 5] =
 /// A variable that cannot be handed to the engine.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Invalid {
-    #[error("variable {0:?} is marked as HCL, but its name is not an HCL identifier: rename it, or clear the HCL mark")]
+    #[error(
+        "variable {0:?} is marked as HCL, but its name is not an HCL identifier: rename it, or clear the HCL mark"
+    )]
     Name(String),
     #[error(
         "variable {0:?} is not one HCL expression: {1}. A text value needs quotes, or the HCL mark to be cleared"
@@ -150,7 +152,8 @@ impl Environment {
 
     fn take_token(&mut self, host: &str, key: &str, value: &str) {
         let name = format!("TF_TOKEN_{}", host.replace('-', "__").replace('.', "_"));
-        let clean = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
+        let clean =
+            |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
         if is_shell_name(&name) {
             self.variables.insert(name, value.to_owned());
         } else if clean(host, "-._:") && clean(value, "-._~+/=") {
@@ -190,7 +193,8 @@ mod tests {
         ];
         job.run_variables = vec![("a".into(), "\"1\"".into())];
         let files = files(&job, None).unwrap();
-        let texts: Vec<_> = files.iter().map(|(name, bytes)| (*name, str::from_utf8(bytes).unwrap())).collect();
+        let texts: Vec<_> =
+            files.iter().map(|(name, bytes)| (*name, str::from_utf8(bytes).unwrap())).collect();
         assert_eq!(
             texts,
             [

@@ -75,7 +75,10 @@ impl Drop for Watch {
 }
 
 /// Lets a descriptor's readability be awaited. Must be called inside a tokio runtime.
-#[expect(deprecated, reason = "its successor is unsafe for types that may change their descriptor; an OwnedFd cannot")]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types that may change their descriptor; an OwnedFd cannot"
+)]
 pub(crate) fn readiness(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
 }
@@ -85,8 +88,7 @@ async fn read(inotify: Arc<AsyncFd<OwnedFd>>, listeners: Listeners) {
     loop {
         let Ok(mut ready) = inotify.readable().await else { return };
         let mut events = inotify::Reader::new(inotify.get_ref(), &mut buffer);
-        loop {
-            let Ok(event) = events.next() else { break };
+        while let Ok(event) = events.next() {
             let listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner);
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 listeners.values().for_each(|listener| listener.notify_one());

@@ -2,35 +2,38 @@
 //!
 //! ```text
 //! <work root>/<run>/        0700, written by the server alone
-//!   job.json                the job that is in flight, without values; absent once its outcome is stored
 //!   log                     what the engine prints, unmasked
-//!   folder                  where the engine was started
-//!   pid                     the process group (crate::process::Mark)
+//!   begun.json              the phase in flight ([`Begun`]); absent once its outcome is stored
 //!   interrupted             the group has been sent its one SIGINT
-//!   ready.json, warm/       after a plan: facts for the apply, and the engine's `.terraform`
-//!   plan/ or apply/         what the engine may write to
-//!     config/  home/  tmp/  state/<workspace>/terraform.tfstate
-//!     vars/                 variables files
-//!     out/                  output and exit codes of the steps
-//!     plan.tfplan
+//!   ready.json, warm/       after a plan: [`Ready`], and the engine's `.terraform`
+//!   plan/ or apply/         what the engine may write to; its HOME
+//!     config/  tmp/  state/<workspace>/terraform.tfstate
+//!     *.tfvars              variables files
+//!     exits, hidden         how the steps ended, and what those printed that are silent while they succeed
+//!     plan.tfplan, show.out, generated.tf
 //! ```
 //!
 //! Each phase has a folder of its own, so that a process which escaped from the plan (a daemon in a session of its
 //! own) has no access to what the apply works with. Files that the server reads back go through [`Folder`].
+//!
+//! There are few files because each costs a plan up to a third of a millisecond; see `examples/phase_cost.rs`.
 
 use crate::{
+    engine::Origin,
     folder::Folder,
     job::{Job, Phase},
-    pack::{FACTS, Facts},
-    process::Mark,
+    layout,
+    pack::Facts,
+    phase::Stop,
+    process::{Group, Mark},
+    steps::Steps,
     variables,
 };
-use rustix::fs::FileType;
 use std::{
     fs, io,
     io::Read,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Component, Path, PathBuf},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink},
+    path::{Path, PathBuf},
 };
 
 /// Why a phase could not be set up. Shown in the run's log after `Setup failed: `.
@@ -52,6 +55,28 @@ pub(crate) enum Setup {
 #[derive(Clone, Debug)]
 pub(crate) struct RunDir {
     path: PathBuf,
+}
+
+/// What a later server needs to know of a phase whose engine was started.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Begun {
+    /// Without values.
+    pub(crate) job: Job,
+    pub(crate) mark: Mark,
+    /// Not looked for again: by then another version may be installed, while this one still runs.
+    pub(crate) engine: PathBuf,
+    pub(crate) engine_version: String,
+    pub(crate) origin: Origin,
+    /// Where the engine was started, relative to `config`.
+    pub(crate) folder: PathBuf,
+}
+
+/// A plan waits here for its apply.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Ready {
+    engine_version: String,
+    /// The engine had made a `.terraform`, and it is in `warm`.
+    data: bool,
 }
 
 /// A phase's folder that is ready for the engine.
@@ -91,47 +116,32 @@ impl RunDir {
         self.phase(job.phase).join("state").join(&job.workspace)
     }
 
-    /// The job in flight, if there is one.
-    pub(crate) fn job(&self) -> Option<Job> {
-        serde_json::from_slice(&fs::read(self.path.join("job.json")).ok()?).ok()
+    /// The phase as it was begun. `None` when its engine was never told to go.
+    pub(crate) fn begun(&self) -> Option<Begun> {
+        serde_json::from_slice(&fs::read(self.path.join("begun.json")).ok()?).ok()
     }
 
-    pub(crate) fn mark(&self) -> Option<Mark> {
-        serde_json::from_slice(&fs::read(self.path.join("pid")).ok()?).ok()
+    pub(crate) fn set_begun(&self, begun: &Begun) -> io::Result<()> {
+        // One write: a server that dies before it has not told the engine to go either.
+        fs::write(self.path.join("begun.json"), serde_json::to_vec(begun)?)
     }
 
-    pub(crate) fn set_mark(&self, mark: &Mark) -> io::Result<()> {
-        let text = serde_json::to_vec(mark)?;
-        // A mark that is half written would be taken for none, and the phase for one that has not begun.
-        let new = self.path.join("pid.new");
-        fs::write(&new, text)?;
-        fs::rename(new, self.path.join("pid"))
-    }
-
-    /// Where the engine was started, relative to `config`.
-    pub(crate) fn started_folder(&self) -> io::Result<PathBuf> {
-        Ok(serde_json::from_slice(&fs::read(self.path.join("folder"))?)?)
-    }
-
-    pub(crate) fn set_started_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::write(self.path.join("folder"), serde_json::to_vec(folder)?)
-    }
-
-    /// The facts of a plan that waits here for its apply.
-    pub(crate) fn ready(&self) -> Option<Facts> {
+    /// What there is for an apply, if a plan waits here for one.
+    pub(crate) fn ready(&self) -> Option<Ready> {
         serde_json::from_slice(&fs::read(self.path.join("ready.json")).ok()?).ok()
     }
 
-    pub(crate) fn set_ready(&self, facts: &Facts) -> io::Result<()> {
-        fs::write(self.path.join("ready.json"), serde_json::to_vec(facts)?)
+    /// Why the group has been sent its one SIGINT, if it has.
+    pub(crate) fn interrupted(&self) -> Option<Stop> {
+        match fs::read(self.path.join("interrupted")).ok()?.as_slice() {
+            b"timed out" => Some(Stop::TimedOut),
+            _ => Some(Stop::Canceled),
+        }
     }
 
-    pub(crate) fn interrupted(&self) -> bool {
-        self.path.join("interrupted").exists()
-    }
-
-    pub(crate) fn set_interrupted(&self) -> io::Result<()> {
-        fs::write(self.path.join("interrupted"), "")
+    pub(crate) fn set_interrupted(&self, why: Stop) -> io::Result<()> {
+        let text = if why == Stop::TimedOut { "timed out" } else { "canceled" };
+        fs::write(self.path.join("interrupted"), text)
     }
 
     /// The newest state on disk if it is complete; the engine rewrites the file in place.
@@ -141,29 +151,33 @@ impl RunDir {
         Ok(state.filter(|bytes| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()))
     }
 
-    /// Begins a phase: removes what an earlier attempt left and records the job.
-    pub(crate) fn begin(&self, job: &Job) -> io::Result<()> {
-        match job.phase {
+    /// Ends what still runs for the phase in flight.
+    pub(crate) fn end_group(&self) -> io::Result<()> {
+        if let Some(group) = self.begun().and_then(|begun| Group::adopt(&begun.mark).transpose()) {
+            let group = group?;
+            group.kill();
+            group.reap();
+        }
+        Ok(())
+    }
+
+    /// Begins a phase: removes what an earlier attempt left.
+    pub(crate) fn begin(&self, phase: Phase) -> io::Result<()> {
+        self.end_group()?;
+        match phase {
             Phase::Plan => remove(&self.path)?,
             Phase::Apply => {
                 // Whoever asks for the apply has stored the plan.
-                self.settle_plan()?;
-                for name in ["apply", "plan"] {
-                    remove(&self.path.join(name))?;
+                if self.begun().is_some_and(|begun| begun.job.phase == Phase::Plan) {
+                    self.settle()?;
                 }
-                for name in ["log", "pid", "folder", "interrupted"] {
-                    remove_file(&self.path.join(name))?;
+                for name in ["apply", "plan", "log", "begun.json", "interrupted"] {
+                    remove(&self.path.join(name))?;
                 }
             }
         }
         private_folder(&self.path)?;
-        fs::write(self.path.join("job.json"), serde_json::to_vec(job)?)?;
-        private_folder(&self.phase(job.phase))
-    }
-
-    fn make_folders(&self, job: &Job, names: &[&str]) -> io::Result<()> {
-        let phase = self.phase(job.phase);
-        names.iter().try_for_each(|name| private_folder(&phase.join(name)))
+        private_folder(&self.phase(phase))
     }
 
     /// The log of a phase, to be appended to, beginning with `preamble`.
@@ -181,224 +195,113 @@ impl RunDir {
         limits: &slug::Limits,
         state: Option<&[u8]>,
     ) -> Result<Prepared, Setup> {
-        let phase = self.phase(job.phase);
-        let config = phase.join("config");
-        self.make_folders(job, &["config", "home", "tmp", "out"])?;
+        let config = self.phase(job.phase).join("config");
+        private_folder(&config)?;
         let found =
             slug::unpack(archive, &config, limits).map_err(|illegal| Setup::Archive(illegal.to_string()))?;
-        let folder = working_folder(&config, &job.working_directory, &found)?;
+        let folder =
+            layout::working_folder(&config, &job.working_directory, &found).map_err(Setup::Layout)?;
         let cwd = config.join(&folder);
         let up = "../".repeat(folder.components().count() + 1);
-        remove_strays(&cwd)?;
-        // Where there is no configuration the override would be one, and plan the end of everything in the state. Without
-        // it the engine refuses; a destroy is what such an archive is for.
-        if job.destroy || has_configuration(&cwd)? {
-            fs::write(cwd.join("zzz_backend_override.tf.json"), backend_override(&up))?;
+        layout::remove_strays(&cwd)?;
+        let backend = layout::backend(&cwd, job)?;
+        if backend == layout::Backend::Overridden {
+            fs::write(cwd.join(layout::OVERRIDE), layout::backend_override(&up))?;
         }
         let files = variables::files(job, None)?;
         self.place(job, &files, state)?;
+        if state.is_some() && backend == layout::Backend::Implied {
+            symlink(format!("{up}state"), cwd.join(layout::STATES))?;
+        }
         Ok(Prepared { cwd, folder, up, files, warm: false })
     }
 
-    /// Fills the folder for an apply from what the plan has kept.
+    /// Fills the folder for an apply from the archive of what the plan has kept.
     pub(crate) fn prepare_apply(
         &self,
         job: &Job,
-        engine_version: &str,
-        kept: &[u8],
+        facts: &Facts,
+        archive: &[u8],
         limits: &slug::Limits,
         state: Option<&[u8]>,
     ) -> Result<Prepared, Setup> {
         let phase = self.phase(job.phase);
-        slug::unpack(kept, &phase, limits).map_err(|illegal| Setup::Archive(illegal.to_string()))?;
-        self.make_folders(job, &["home", "tmp", "out"])?;
-        let facts: Facts = fs::read(phase.join(FACTS))
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .ok_or(Setup::NoPlan)?;
+        slug::unpack(archive, &phase, limits).map_err(|illegal| Setup::Archive(illegal.to_string()))?;
         let cwd = phase.join("config").join(&facts.folder);
         let up = "../".repeat(facts.folder.components().count() + 1);
-        let warm_data = self.path.join("warm");
-        let warm = self.ready().is_some_and(|ready| ready.engine_version == engine_version) && warm_data.exists();
-        if warm {
+        let ready = self.ready().filter(|ready| ready.engine_version == facts.engine_version);
+        if ready.as_ref().is_some_and(|ready| ready.data) {
+            // The modules are in the archive too, for runners that have nothing.
             remove(&cwd.join(".terraform"))?;
-            fs::rename(warm_data, cwd.join(".terraform"))?;
+            fs::rename(self.path.join("warm"), cwd.join(".terraform"))?;
         }
+        remove(&self.path.join("ready.json"))?;
         let files =
             if facts.again.is_empty() { Vec::new() } else { variables::files(job, Some(&facts.again))? };
+        private_tree(&self.state_folder(job))?;
         self.place(job, &files, state)?;
-        Ok(Prepared { cwd, folder: facts.folder, up, files, warm })
+        if !cwd.join(layout::OVERRIDE).exists() {
+            // Without a state the plan left an empty folder there.
+            remove(&cwd.join(layout::STATES))?;
+            symlink(format!("{up}state"), cwd.join(layout::STATES))?;
+        }
+        Ok(Prepared { cwd, folder: facts.folder.clone(), up, files, warm: ready.is_some() })
     }
 
     fn place(&self, job: &Job, files: &variables::Files, state: Option<&[u8]>) -> io::Result<()> {
-        let phase = self.phase(job.phase);
-        if !files.is_empty() {
-            let vars = phase.join("vars");
-            private_folder(&vars)?;
-            for (name, content) in files {
-                fs::write(vars.join(name), content)?;
-            }
+        private_folder(&self.phase(job.phase).join("tmp"))?;
+        for (name, content) in files {
+            fs::write(self.phase(job.phase).join(name), content)?;
         }
-        let state_folder = self.state_folder(job);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&state_folder)?;
         if let Some(state) = state {
-            fs::write(state_folder.join("terraform.tfstate"), state)?;
+            let folder = self.state_folder(job);
+            private_tree(&folder)?;
+            fs::write(folder.join("terraform.tfstate"), state)?;
         }
         Ok(())
     }
 
     /// The outcome is stored. Keeps what a warm apply needs after a plan that can be applied, and otherwise nothing.
     pub(crate) fn settle(&self) -> io::Result<()> {
-        match self.job().map(|job| job.phase) {
-            None => Ok(()),
-            Some(Phase::Plan) if self.ready().is_some() => self.settle_plan(),
-            Some(_) => self.remove(),
-        }
-    }
-
-    fn settle_plan(&self) -> io::Result<()> {
-        let in_flight = self.job().is_some_and(|job| job.phase == Phase::Plan);
-        let Some(facts) = self.ready().filter(|_| in_flight) else { return Ok(()) };
+        let Some(begun) = self.begun() else { return Ok(()) };
         let plan = self.phase(Phase::Plan);
-        if let Ok(folder) = engine_folder(&plan, &facts.folder) {
-            let warm = self.path.join("warm");
-            let moved =
-                rustix::fs::renameat(folder.fd(), ".terraform", rustix::fs::CWD, &warm).map_err(io::Error::from);
-            // Without it the apply runs `init` again.
-            if let Err(error) = moved {
-                tracing::debug!(%error, "no engine data to keep");
+        if self.ready().is_none() {
+            let steps = Folder::open(&plan).map(|plan| Steps::read(&plan));
+            let planned = begun.job.phase == Phase::Plan && steps.is_ok_and(|steps| steps.planned());
+            if !planned || begun.job.plan_only {
+                return self.remove();
             }
+            let ready =
+                Ready { data: self.keep_data(&plan, &begun.folder)?, engine_version: begun.engine_version };
+            fs::write(self.path.join("ready.json"), serde_json::to_vec(&ready)?)?;
         }
-        remove(&plan)?;
-        for name in ["log", "pid", "folder", "interrupted", "job.json"] {
-            remove_file(&self.path.join(name))?;
+        for name in ["plan", "log", "interrupted", "begun.json"] {
+            remove(&self.path.join(name))?;
         }
         Ok(())
     }
 
+    /// Moves the engine's `.terraform` out of the plan's folder. `false` when it has none.
+    fn keep_data(&self, plan: &Path, folder: &Path) -> io::Result<bool> {
+        let mut at = Folder::open(plan)?.sub(b"config")?;
+        for step in folder.components() {
+            at = at.sub(step.as_os_str().as_encoded_bytes())?;
+        }
+        let moved = rustix::fs::renameat(at.fd(), ".terraform", rustix::fs::CWD, self.path.join("warm"));
+        match moved.map_err(io::Error::from) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.path.join("warm").exists()),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) fn remove(&self) -> io::Result<()> {
-        // The job last: a folder with a job is looked at again after a crash.
-        let Ok(entries) = fs::read_dir(&self.path) else { return Ok(()) };
-        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            remove(&entry.path())?;
+        // What the phase in flight is comes last: a folder that still says so is looked at again after a crash.
+        for name in ["plan", "apply", "warm"] {
+            remove(&self.path.join(name))?;
         }
         remove(&self.path)
     }
-}
-
-fn engine_folder(phase: &Path, folder: &Path) -> io::Result<Folder> {
-    let mut at = Folder::open(phase)?.sub(b"config")?;
-    for step in folder.components() {
-        at = at.sub(step.as_os_str().as_encoded_bytes())?;
-    }
-    Ok(at)
-}
-
-/// Local state outside of the configuration tree, whatever backend the configuration asks for. The paths are relative
-/// because a plan records them and may be applied somewhere else.
-fn backend_override(up: &str) -> Vec<u8> {
-    let local = serde_json::json!({
-        "path": format!("{up}state/default/terraform.tfstate"),
-        "workspace_dir": format!("{up}state"),
-    });
-    serde_json::json!({ "terraform": { "backend": { "local": local } } }).to_string().into_bytes()
-}
-
-/// Removes what an archive may hold by mistake and the engine would take for its own: states, a `terraform.tfvars`
-/// (which TFE ignores), and the record of another backend.
-fn remove_strays(cwd: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(cwd)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == "terraform.tfvars" || name == "terraform.tfvars.json" {
-            remove_file(&entry.path())?;
-        } else if name.as_encoded_bytes().starts_with(b"terraform.tfstate") {
-            if entry.file_type()?.is_dir() { remove(&entry.path())? } else { remove_file(&entry.path())? }
-        }
-    }
-    for name in ["terraform.tfstate", "environment"] {
-        remove_file(&cwd.join(".terraform").join(name))?;
-    }
-    Ok(())
-}
-
-/// The folder in which the engine is started, relative to `config` and free of links.
-fn working_folder(config: &Path, wanted: &str, found: &slug::Summary) -> Result<PathBuf, Setup> {
-    let wanted = wanted.trim().trim_matches('/');
-    let relative: PathBuf =
-        Path::new(wanted).components().filter(|part| !matches!(part, Component::CurDir)).collect();
-    if relative.components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(Setup::Layout(format!(
-            "the workspace's working-directory {wanted:?} leaves the archive: give a path inside of it"
-        )));
-    }
-    if relative.as_os_str().is_empty() {
-        // An archive without any configuration is legal: the engine says so, or destroys what there is.
-        return match wrapped_in(found) {
-            Some(folder) if !has_configuration(config)? => Err(Setup::Layout(wrapped(folder))),
-            _ => Ok(relative),
-        };
-    }
-    let config = fs::canonicalize(config)?;
-    let cwd = fs::canonicalize(config.join(&relative)).ok().filter(|cwd| cwd.is_dir());
-    let cwd = cwd.ok_or_else(|| Setup::Layout(absent(found, &relative)))?;
-    let inside = cwd.strip_prefix(&config).map_err(|_| {
-        Setup::Layout(format!("the workspace's working-directory {wanted:?} leads out of the archive by a link"))
-    })?;
-    Ok(inside.to_owned())
-}
-
-fn wrapped(folder: &str) -> String {
-    format!(
-        "there is no Terraform configuration at the root of the archive; it is in the folder \"{folder}\". Either pack \
-         from inside the folder (tar -C {folder} -zcf content.tar.gz .), or set the workspace's working-directory to \
-         \"{folder}\""
-    )
-}
-
-fn absent(found: &slug::Summary, wanted: &Path) -> String {
-    let wanted = wanted.display().to_string();
-    let missing = format!("the workspace's working-directory \"{wanted}\" is not in the archive");
-    let ending = format!("/{wanted}");
-    let mut wrappers = found.tf_dirs.iter().filter_map(|folder| folder.strip_suffix(&ending));
-    if let (Some(wrapper), None) = (wrappers.next(), wrappers.next()) {
-        return format!(
-            "{missing}, but the folder \"{wrapper}\" holds it. Either pack from inside that folder (tar -C {wrapper} -zcf \
-             content.tar.gz .), or set the working-directory to \"{wrapper}/{wanted}\""
-        );
-    }
-    match wrapped_in(found) {
-        _ if found.has_root_tf => format!(
-            "{missing}; the configuration is at the archive's root. Either clear the working-directory, or pack so \
-             that the folder is part of the archive"
-        ),
-        Some(folder) => format!(
-            "{missing}; the configuration is in the folder \"{folder}\". Either set the working-directory to \
-             \"{folder}\", or pack from inside the folder (tar -C {folder} -zcf content.tar.gz .) and clear it"
-        ),
-        None => format!("{missing}. Set it to a folder that holds *.tf files, or pack that folder too"),
-    }
-}
-
-/// The folder below the root that holds the configuration, when there is one that lies higher than all others.
-fn wrapped_in(found: &slug::Summary) -> Option<&str> {
-    let depth = |folder: &&String| folder.matches('/').count();
-    let own = || found.tf_dirs.iter().filter(|folder| !folder.is_empty() && !folder.starts_with(".terraform"));
-    let highest = own().map(|folder| depth(&folder)).min()?;
-    let mut candidates = own().filter(|folder| depth(folder) == highest);
-    candidates.next().filter(|_| candidates.next().is_none()).map(String::as_str)
-}
-
-/// Whether the engine would find configuration in the folder itself.
-fn has_configuration(folder: &Path) -> io::Result<bool> {
-    const ENDINGS: [&[u8]; 4] = [b".tf", b".tf.json", b".tofu", b".tofu.json"];
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if ENDINGS.iter().any(|ending| name.as_encoded_bytes().ends_with(ending)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn private_folder(path: &Path) -> io::Result<()> {
@@ -408,7 +311,12 @@ fn private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+fn private_tree(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a file or a folder, if there is one. Links are not followed.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove_file(path),
@@ -416,26 +324,12 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
+/// Removes a file, if there is one.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(())
+        }
         result => result,
     }
-}
-
-/// Whether a step wrote down that it ended, and how. A file that is empty yet is one that was not written.
-pub(crate) fn exit_code(phase: &Folder, step: &str) -> Option<i32> {
-    let text = phase.read(&["out", &format!("{step}.exit")], 16).ok()??;
-    str::from_utf8(&text).ok()?.trim().parse().ok()
-}
-
-/// Whether the file is there, as a regular file.
-pub(crate) fn exists(phase: &Folder, path: &[&str]) -> bool {
-    let Some((last, folders)) = path.split_last() else { return false };
-    let mut at = None;
-    for name in folders {
-        let Ok(next) = at.as_ref().unwrap_or(phase).sub(name.as_bytes()) else { return false };
-        at = Some(next);
-    }
-    at.as_ref().unwrap_or(phase).kind(last.as_bytes()) == Some(FileType::RegularFile)
 }

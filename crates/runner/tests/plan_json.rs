@@ -1,5 +1,7 @@
 //! The redacted plan and its counts, from plans that the real engine made.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use runner::plan_json::{redact, summary};
 use serde_json::Value;
 use std::{path::Path, process::Command};
@@ -240,7 +242,10 @@ fn a_refresh_only_plan_has_changes_when_the_engine_calls_it_applyable() {
     assert!(!summary(&plan).unwrap().has_changes, "a move alone is not applied by it");
     let (_, document) = folder.redacted(&plan);
     assert_eq!(document["resource_drift"][0]["previous_address"], "terraform_data.old");
-    assert!(document["provider_schemas"]["terraform.io/builtin/terraform"].is_object(), "drift needs its schema too");
+    assert!(
+        document["provider_schemas"]["terraform.io/builtin/terraform"].is_object(),
+        "drift needs its schema too"
+    );
 
     folder.write(
         r#"resource "terraform_data" "old" { input = 1 }

@@ -2,11 +2,19 @@
 //!
 //! These tests need a kernel with all essential protections (Linux 6.12 or later) and say so where it is older.
 
-use runner::sandbox::{Sandbox, SandboxConfig};
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use nix::{sys::signal::kill, unistd::Pid};
+use runner::sandbox::{Process, Sandbox, SandboxConfig};
 use std::{
-    os::{fd::AsRawFd, unix::process::ExitStatusExt},
+    fs::File,
+    io::{PipeReader, PipeWriter, Read, Write},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::process::ExitStatusExt,
+    },
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, ExitStatus, Output},
 };
 
 /// A run's directory, with a secret and another run beside it.
@@ -37,14 +45,26 @@ impl Run {
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let work = self.path("work");
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&work).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        command.env("HOME", &work).env("TMPDIR", &work).stdin(Stdio::null());
-        self.sandbox.confine(&mut command, &[], &[&work]).unwrap();
+        command.args(arguments).current_dir(&work).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env("HOME", &work).env("TMPDIR", &work);
         command
     }
 
+    /// Runs a command to its end.
+    fn output(&self, command: &Command, read: &[&Path]) -> Output {
+        let work = self.path("work");
+        let null = File::open("/dev/null").unwrap();
+        // Where the runner has its log: inside, so that `/dev/stderr` can be opened.
+        let (out, err) = (work.join(".out"), work.join(".err"));
+        let files = [File::create(&out).unwrap(), File::create(&err).unwrap()];
+        let streams = [null.as_fd(), files[0].as_fd(), files[1].as_fd()];
+        let process = self.sandbox.spawn(command, streams, read, &[&work]).unwrap();
+        let status = process.wait().unwrap();
+        Output { status, stdout: std::fs::read(out).unwrap(), stderr: std::fs::read(err).unwrap() }
+    }
+
     fn sh(&self, script: &str) -> Output {
-        self.command("/bin/sh", &["-c", script]).output().unwrap()
+        self.output(&self.command("/bin/sh", &["-c", script]), &[])
     }
 
     /// Runs a script that must fail.
@@ -61,12 +81,33 @@ impl Run {
     }
 
     /// A process that waits until its standard input is closed.
-    fn waiting(&self) -> Child {
-        let mut child = self.command("/bin/cat", &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // Its answer to one byte shows that it has come through exec.
-        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"x").unwrap();
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
-        child
+    fn waiting(&self) -> Waiting {
+        let (input, mut writer) = std::io::pipe().unwrap();
+        let (mut reader, output) = std::io::pipe().unwrap();
+        let streams = [input.as_fd(), output.as_fd(), output.as_fd()];
+        let work = self.path("work");
+        let process = self.sandbox.spawn(&self.command("/bin/cat", &[]), streams, &[], &[&work]).unwrap();
+        // Its answer shows that it has come through exec.
+        writer.write_all(b"x").unwrap();
+        reader.read_exact(&mut [0]).unwrap();
+        Waiting { process, _pipes: (writer, reader) }
+    }
+}
+
+struct Waiting {
+    process: Process,
+    _pipes: (PipeWriter, PipeReader),
+}
+
+impl Waiting {
+    fn id(&self) -> i32 {
+        self.process.id()
+    }
+
+    /// Ends it.
+    fn kill(self) -> ExitStatus {
+        kill(Pid::from_raw(self.id()), nix::sys::signal::SIGKILL).unwrap();
+        self.process.wait().unwrap()
     }
 }
 
@@ -130,26 +171,27 @@ fn a_hostile_run_signals_neither_the_server_nor_other_runs() {
     let pid = std::process::id();
     run.refuses(&format!("kill -0 {pid}"));
     run.refuses(&format!("kill -TERM {pid}"));
-    let mut other = run.waiting();
+    let other = run.waiting();
     run.refuses(&format!("kill -KILL {}", other.id()));
     run.refuses(&format!("kill -KILL -- -{}", other.id()));
-    assert!(other.try_wait().unwrap().is_none(), "the other run lives");
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+    assert!(!state.contains(") Z "), "the other run lives");
     // Its own processes it may signal, and the server may signal it.
     run.allows("sleep 60 & kill $!");
-    other.kill().unwrap();
-    assert_eq!(other.wait().unwrap().signal(), Some(9));
+    assert_eq!(other.kill().signal(), Some(9));
 }
 
 #[test]
 fn a_run_is_a_session_of_its_own_without_privileges_and_inherited_files() {
     let run = Run::new();
-    let leaked = std::fs::File::open("/etc/passwd").unwrap();
+    let leaked = File::open("/etc/passwd").unwrap();
     let leaked = nix::unistd::dup(&leaked).unwrap();
     assert!(leaked.as_raw_fd() > 2, "`dup` makes a descriptor that is not closed on exec");
-    let mut child = run.waiting();
+    let child = run.waiting();
     let of_child = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
     let status = of_child("status");
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    let field =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
     assert_eq!(field("NoNewPrivs:"), "1");
     assert_eq!(field("Umask:"), "0077");
     for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
@@ -161,8 +203,7 @@ fn a_run_is_a_session_of_its_own_without_privileges_and_inherited_files() {
     let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
     assert_eq!(open, 3, "standard input, output and error");
     assert!(of_child("limits").lines().any(|line| line.starts_with("Max core file size        0 ")));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
 }
 
 #[test]
@@ -188,9 +229,12 @@ fn an_ordinary_script_has_what_it_needs() {
     run.allows("cat /etc/hosts /etc/passwd /proc/meminfo > /dev/null");
     run.allows("test -n \"$(head -c 8 /dev/urandom | od -A n -t x8)\"");
     run.allows("ls /usr/bin > /dev/null && ls -l . > /dev/null");
-    run.allows("mkdir -p a/b c && echo x > a/b/file && mv a/b/file c/ && ln -s c/file link && cat link && rm -r a");
+    run.allows(
+        "mkdir -p a/b c && echo x > a/b/file && mv a/b/file c/ && ln -s c/file link && cat link && rm -r a",
+    );
     run.allows("printf '#!/bin/sh\\necho hello' > tool && chmod +x tool && ./tool");
     run.allows("echo to-stderr > /dev/stderr");
+    run.allows("if command -v git > /dev/null; then git config --list; fi");
     run.allows("mkfifo pipe && (echo x > pipe &) && cat pipe");
     assert!(run.sh("cat /etc/resolv.conf").status.success() || !Path::new("/etc/resolv.conf").exists());
 }
@@ -209,10 +253,59 @@ fn further_programs_are_readable_where_the_configuration_lists_them() {
 
 #[test]
 fn a_directory_that_is_not_there_is_named() {
-    let mut command = Command::new("/bin/true");
+    let null = File::open("/dev/null").unwrap();
     let missing = Path::new("/nonexistent/work");
-    let error = Run::new().sandbox.confine(&mut command, &[], &[missing]).unwrap_err();
+    let run = Run::new();
+    let streams = [null.as_fd(); 3];
+    let error = run.sandbox.spawn(&Command::new("/bin/true"), streams, &[], &[missing]).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/work"), "{error}");
+    let absent = Command::new("/nonexistent/program");
+    let error = run.sandbox.spawn(&absent, streams, &[], &[&run.path("work")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/nonexistent/program cannot be started: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn the_environment_is_what_was_set_and_signals_have_their_usual_effect() {
+    let run = Run::new();
+    let mut command = run.command("/usr/bin/env", &[]);
+    command.env("LAST", "=a b\n").env_remove("TMPDIR");
+    let output = run.output(&command, &[]);
+    let work = run.path("work");
+    let expected = format!("HOME={}\nLAST==a b\n\nPATH=/usr/local/bin:/usr/bin:/bin\n", work.display());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    // Rust ignores SIGPIPE; a shell's pipelines rely on it. The tests' own handlers and masks are not inherited either.
+    assert_eq!(run.sh("kill -PIPE $$; echo survived").status.signal(), Some(13));
+    let child = run.waiting();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    for mask in ["SigBlk:", "SigCgt:"] {
+        assert!(status.contains(&format!("{mask}\t0000000000000000")), "{status}");
+    }
+    child.kill();
+}
+
+#[test]
+fn many_threads_start_processes_at_once() {
+    let run = Run::new();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let run = &run;
+            scope.spawn(move || {
+                let work = run.path("work");
+                let file = File::create(work.join(format!("log{thread}"))).unwrap();
+                for number in 0..20 {
+                    let script = format!("echo {number} $$; exit {}", number % 3);
+                    let command = run.command("/bin/sh", &["-c", &script]);
+                    let process = run.sandbox.spawn(&command, [file.as_fd(); 3], &[], &[&work]).unwrap();
+                    assert_eq!(process.wait().unwrap().code(), Some(number % 3));
+                }
+                let log = std::fs::read_to_string(work.join(format!("log{thread}"))).unwrap();
+                assert_eq!(log.lines().count(), 20);
+            });
+        }
+    });
 }
 
 #[test]
@@ -240,12 +333,9 @@ fn the_real_engine_plans_and_applies_within_the_limits_recommended() {
         &["providers", "schema", "-json"],
         &["apply", "-input=false", "tfplan"],
     ] {
-        let work = run.path("work");
-        let mut command = Command::new(&terraform);
-        command.args(arguments).current_dir(&work).env_clear().env("PATH", "/usr/bin:/bin");
-        command.env("HOME", &work).env("TMPDIR", &work).env("CHECKPOINT_DISABLE", "1");
-        run.sandbox.confine(&mut command, &[engine], &[&work]).unwrap();
-        let output = command.output().unwrap();
+        let mut command = run.command(terraform.to_str().unwrap(), arguments);
+        command.env("CHECKPOINT_DISABLE", "1");
+        let output = run.output(&command, &[engine]);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{arguments:?}: {out}{err}");
         assert!(!out.contains("planted-secret"), "{out}");
@@ -259,6 +349,7 @@ fn the_real_engine_plans_and_applies_within_the_limits_recommended() {
 
 fn find_terraform() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("terraform")).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join("terraform")).find(|file| file.is_file());
     found.expect("this test needs terraform on PATH").canonicalize().unwrap()
 }

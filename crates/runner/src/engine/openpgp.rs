@@ -47,7 +47,8 @@ impl Keyring {
     /// # Errors
     /// When the file holds no key that may sign.
     pub(super) fn add(&mut self, file: &[u8]) -> Result<()> {
-        let signers: Vec<Signer> = Certificate::all(&dearmor(file)?)?.iter().flat_map(Certificate::signers).collect();
+        let signers: Vec<Signer> =
+            Certificate::all(&dearmor(file)?)?.iter().flat_map(Certificate::signers).collect();
         if signers.is_empty() {
             return Err(OpenPgpError::Malformed("it holds no usable public key that may sign"));
         }
@@ -67,7 +68,9 @@ impl Keyring {
     pub(super) fn verify(&self, file: &[u8], data: &[u8]) -> Result<&str> {
         let mut error = OpenPgpError::Malformed("it is no detached OpenPGP signature");
         for (tag, body) in packets(&dearmor(file)?)? {
-            let Some(signature) = (tag == TAG_SIGNATURE).then(|| Signature::parse(body)).transpose()? else { continue };
+            let Some(signature) = (tag == TAG_SIGNATURE).then(|| Signature::parse(body)).transpose()? else {
+                continue;
+            };
             if signature.kind != KIND_BINARY {
                 continue;
             }
@@ -286,14 +289,15 @@ impl<'a> Certificate<'a> {
     /// The certificates in a sequence of packets. Each packet is about the last key or user before it.
     fn all(bytes: &'a [u8]) -> Result<Vec<Self>> {
         let mut all: Vec<Self> = Vec::new();
-        // Whether the packets at hand are about a key that is supported.
-        let mut known = false;
+        // Whether the packets at hand are about a primary key, and a key, that is supported.
+        let (mut open, mut known) = (false, false);
         let mut user: Option<&[u8]> = None;
         for (tag, body) in packets(bytes)? {
             match tag {
                 TAG_PRIMARY => {
                     let key = Key::parse(body)?;
                     known = key.is_some();
+                    open = known;
                     user = None;
                     all.extend(key.map(|primary| Self {
                         primary,
@@ -303,18 +307,18 @@ impl<'a> Certificate<'a> {
                         subkeys: Vec::new(),
                     }));
                 }
-                _ if all.is_empty() => return Err(OpenPgpError::Malformed("it is no OpenPGP public key")),
+                _ if !open => {}
                 TAG_USER => user = Some(body),
                 TAG_SUBKEY => {
                     let key = Key::parse(body)?;
                     known = key.is_some();
                     let subkey = key.map(|key| Subkey { key, revoked: false, binding: None });
-                    all.last_mut().expect("not empty, see above").subkeys.extend(subkey);
+                    all.last_mut().expect("one is open").subkeys.extend(subkey);
                 }
                 // One that cannot be read can prove nothing; others may.
                 TAG_SIGNATURE if known => {
                     if let Ok(signature) = Signature::parse(body) {
-                        all.last_mut().expect("not empty, see above").hear(signature, user);
+                        all.last_mut().expect("one is open").hear(signature, user);
                     }
                 }
                 _ => {}
@@ -326,7 +330,8 @@ impl<'a> Certificate<'a> {
     /// Takes in what a signature says, if the primary key made it. Of several the newest counts.
     fn hear(&mut self, signature: Signature<'a>, user: Option<&[u8]>) {
         let primary = &self.primary;
-        let newer = |old: &Option<Signature<'_>>| old.as_ref().is_none_or(|old| old.created <= signature.created);
+        let newer =
+            |old: &Option<Signature<'_>>| old.as_ref().is_none_or(|old| old.created <= signature.created);
         match (signature.kind, self.subkeys.last_mut()) {
             (0x10..=0x13, None) => {
                 let Some(user) = user else { return };
@@ -382,8 +387,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (taken, rest) =
-            self.0.split_at_checked(count).ok_or(OpenPgpError::Malformed("it ends in the middle of something"))?;
+        let (taken, rest) = self
+            .0
+            .split_at_checked(count)
+            .ok_or(OpenPgpError::Malformed("it ends in the middle of something"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -456,5 +463,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
+#[cfg(test)]
+mod forge;
 #[cfg(test)]
 mod tests;

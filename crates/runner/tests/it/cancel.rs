@@ -4,11 +4,6 @@ use crate::server::{Bench, Server, apply, job};
 use runner::{Outcome, Signal};
 use std::time::Duration;
 
-/// A plan that takes until somebody ends it.
-const SLOW_PLAN: &str = r#"
-data "external" "never" { program = ["true"] }
-"#;
-
 const SLOW_APPLY: &str = r#"
 resource "terraform_data" "a" { input = "first" }
 resource "terraform_data" "b" {
@@ -39,7 +34,7 @@ async fn a_canceled_apply_hands_over_what_was_applied() {
     let (outcome, ()) = tokio::join!(bench.execute(apply(job()), &server), cancel);
     let Outcome::Canceled { forced: false, state: Some(_) } = outcome else { panic!("{outcome:?}") };
     assert!(server.text().contains("Interrupt received"), "{}", server.text());
-    assert_eq!(server.state()["resources"].as_array().unwrap().len(), 2);
+    assert_eq!(server.state()["resources"].as_array().unwrap().len(), 2, "{}", server.text());
     assert_eq!(processes_of(&bench), Vec::<String>::new());
     assert!(!bench.folder().exists());
 }
@@ -81,7 +76,7 @@ resource "terraform_data" "a" {
 
 #[tokio::test]
 async fn a_phase_that_is_canceled_before_it_starts_starts_nothing() {
-    let (bench, server) = (Bench::new(), Server::new(&[("main.tf", SLOW_PLAN)]));
+    let (bench, server) = (Bench::new(), Server::new(&[("main.tf", SLOW_APPLY)]));
     server.signal.send_replace(Signal::Cancel);
     let outcome = bench.execute(job(), &server).await;
     assert!(matches!(outcome, Outcome::Canceled { forced: false, state: None }), "{outcome:?}");
@@ -99,4 +94,42 @@ resource "terraform_data" "a" {
     let outcome = bench.run(job(), &server).await;
     assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
     assert_eq!(processes_of(&bench), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_plan_is_canceled_while_it_waits_for_the_network() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = format!(
+        "data \"terraform_remote_state\" \"slow\" {{\n  backend = \"http\"\n  config = {{ address = \"http://{address}\", \
+         retry_max = 0 }}\n}}\n"
+    );
+    let (bench, server) = (Bench::new(), Server::new(&[("main.tf", &config)]));
+    let cancel = async {
+        let connection = listener.accept().await.unwrap();
+        server.signal.send_replace(Signal::Cancel);
+        server.logged("Interrupt received").await;
+        // Only now is it answered, by hanging up.
+        drop(connection);
+    };
+    let (outcome, ()) = tokio::join!(bench.execute(job(), &server), cancel);
+    assert!(matches!(outcome, Outcome::Canceled { forced: false, state: None }), "{outcome:?}");
+    assert!(!bench.folder().exists());
+}
+
+#[tokio::test]
+async fn a_run_that_prints_without_pause_can_be_killed() {
+    let config = r#"
+resource "terraform_data" "a" {
+  provisioner "local-exec" { command = "yes it has begun" }
+}
+"#;
+    let (bench, server) = (Bench::new(), Server::new(&[("main.tf", config)]));
+    bench.plan(job(), &server).await;
+    let kill = async {
+        server.logged("it has begun").await;
+        server.signal.send_replace(Signal::Kill);
+    };
+    let (outcome, ()) = tokio::join!(bench.execute(apply(job()), &server), kill);
+    assert!(matches!(outcome, Outcome::Canceled { forced: true, .. }), "{outcome:?}");
 }

@@ -33,7 +33,9 @@ async fn a_plan_is_applied_and_planned_again_without_changes() {
 
     server.log.send_modify(Vec::clear);
     let outcome = bench.execute(apply(job()), &server).await;
-    let Outcome::Applied { state: Some(_), counts } = outcome else { panic!("{outcome:?}\n{}", server.text()) };
+    let Outcome::Applied { state: Some(_), counts } = outcome else {
+        panic!("{outcome:?}\n{}", server.text())
+    };
     assert_eq!(counts.additions, 1);
     assert!(server.text().starts_with(preamble));
     // Both blocks that ask for another backend are overridden, and the name is the workspace's.
@@ -159,7 +161,10 @@ async fn a_failed_init_shows_its_output() {
     let config = r#"terraform { required_version = ">= 99" }"#;
     let (bench, server) = (Bench::new(), Server::new(&[("main.tf", config)]));
     let outcome = bench.execute(job(), &server).await;
-    assert!(matches!(&outcome, Outcome::Failed { message, .. } if message.starts_with("init failed")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::Failed { message, .. } if message.starts_with("init failed")),
+        "{outcome:?}"
+    );
     assert!(server.text().contains("Unsupported Terraform Core version"), "{}", server.text());
     assert!(!bench.folder().exists());
 }
@@ -171,7 +176,10 @@ async fn strays_of_the_archive_are_not_taken_for_the_runs_own() {
         ("main.tf", CONFIG),
         ("terraform.tfvars", "input = \"from a file that TFE ignores\"\n"),
         ("terraform.tfstate", "{\"version\": 4, \"serial\": 7, \"lineage\": \"foreign\"}"),
-        ("terraform.tfstate.d/prod-1/terraform.tfstate", "{\"version\": 4, \"serial\": 7, \"lineage\": \"foreign\"}"),
+        (
+            "terraform.tfstate.d/prod-1/terraform.tfstate",
+            "{\"version\": 4, \"serial\": 7, \"lineage\": \"foreign\"}",
+        ),
         (".terraform/terraform.tfstate", backend),
         (".terraform/environment", "staging"),
     ];
@@ -204,7 +212,11 @@ output "o" { value = "is ${var.secret}" }
         server.log.send_modify(Vec::clear);
         let outcome = bench.execute(apply(job), &server).await;
         assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
-        assert!(!server.text().contains("hunter2") && !server.text().contains("line-two"), "{}", server.text());
+        assert!(
+            !server.text().contains("hunter2") && !server.text().contains("line-two"),
+            "{}",
+            server.text()
+        );
         assert!(server.text().contains("(sensitive value)"), "{}", server.text());
         assert!(server.state().to_string().contains("hunter2"));
     }
@@ -246,7 +258,48 @@ resource "terraform_data" "b" {
 "#;
     let (bench, server) = (Bench::new(), Server::new(&[("main.tf", config)]));
     let outcome = bench.run(job(), &server).await;
-    assert!(matches!(&outcome, Outcome::Failed { message, .. } if message == "apply failed with exit code 1"), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::Failed { message, .. } if message == "apply failed with exit code 1"),
+        "{outcome:?}"
+    );
     assert_eq!(server.state()["resources"].as_array().unwrap().len(), 2);
     assert!(server.text().contains("exit status 3"));
+}
+
+#[tokio::test]
+async fn imports_get_configuration_when_that_is_allowed() {
+    let config = "import {\n  to = terraform_data.found\n  id = \"abc\"\n}\n";
+    let (bench, server) = (Bench::new(), Server::new(&[("main.tf", config)]));
+    let mut generating = job();
+    generating.allow_config_generation = true;
+    let plan = bench.plan(generating, &server).await;
+    assert!(plan.generated_configuration);
+    assert_eq!(plan.counts.imports, 1);
+    let outcome = bench.execute(job(), &server).await;
+    assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn the_state_is_found_again_whatever_the_workspace_is_called_and_wherever_it_starts() {
+    for (workspace, backend) in
+        [("default", ""), ("tmp", ""), ("config", "terraform {\n  backend \"s3\" {}\n}\n")]
+    {
+        let text = format!(
+            "{backend}{}",
+            "resource \"terraform_data\" \"a\" {}\noutput \"w\" { value = terraform.workspace }\n"
+        );
+        let (bench, server) = (Bench::new(), Server::new(&[("a/b/main.tf", &text)]));
+        let mut job = job();
+        job.workspace = workspace.into();
+        job.working_directory = "a/b".into();
+        for additions in [1, 0] {
+            let outcome = bench.run(job.clone(), &server).await;
+            assert!(
+                matches!(outcome, Outcome::Applied { counts, .. } if counts.additions == additions),
+                "{workspace}: {outcome:?}\n{}",
+                server.text()
+            );
+        }
+        assert_eq!(server.state()["outputs"]["w"]["value"], workspace);
+    }
 }

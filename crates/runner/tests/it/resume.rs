@@ -100,13 +100,16 @@ async fn an_apply_that_was_killed_with_the_server_fails_with_its_newest_state() 
     let dir = tempfile::tempdir().unwrap();
     killed_server(dir.path());
     let (bench, server) = (Bench::at(dir.path()), server_with_kept(dir.path()));
-    let mark: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(bench.folder().join("pid")).unwrap()).unwrap();
-    let group = rustix::process::Pid::from_raw(i32::try_from(mark["pid"].as_i64().unwrap()).unwrap()).unwrap();
+    let begun: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.folder().join("begun.json")).unwrap()).unwrap();
+    let group =
+        rustix::process::Pid::from_raw(i32::try_from(begun["mark"]["pid"].as_i64().unwrap()).unwrap())
+            .unwrap();
     let leader = rustix::process::pidfd_open(group, rustix::process::PidfdFlags::empty()).unwrap();
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     // The leader is nobody's child that would be waited for here; its pidfd tells its end.
-    rustix::event::poll(&mut [rustix::event::PollFd::new(&leader, rustix::event::PollFlags::IN)], None).unwrap();
+    rustix::event::poll(&mut [rustix::event::PollFd::new(&leader, rustix::event::PollFlags::IN)], None)
+        .unwrap();
 
     assert!(!bench.runner.leftovers()[0].running);
     let outcome = bench.runner.resume(apply(job()), Arc::clone(&server) as Arc<dyn Control>).await;
@@ -129,7 +132,10 @@ async fn forgetting_a_leftover_ends_its_engine() {
 #[tokio::test]
 async fn a_plan_waits_for_its_apply_across_servers() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::new(&[("main.tf", "resource \"terraform_data\" \"a\" {}")]);
+    let server = Server::new(&[(
+        "main.tf",
+        "terraform {\n  backend \"s3\" {}\n}\nresource \"terraform_data\" \"a\" {}",
+    )]);
     Bench::at(dir.path()).plan(job(), &server).await;
     let bench = Bench::at(dir.path());
     assert!(bench.runner.leftovers().is_empty());
@@ -140,15 +146,13 @@ async fn a_plan_waits_for_its_apply_across_servers() {
 }
 
 #[tokio::test]
-async fn a_plan_that_had_not_begun_is_made_from_the_start() {
+async fn a_phase_that_had_not_begun_leaves_nothing_and_is_made_from_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::at(dir.path());
-    std::fs::create_dir(bench.folder()).unwrap();
-    std::fs::write(bench.folder().join("job.json"), serde_json::to_vec(&job()).unwrap()).unwrap();
     std::fs::create_dir_all(bench.folder().join("plan/config")).unwrap();
-    let leftover = bench.runner.leftovers().pop().unwrap();
-    assert!(!leftover.running);
+    assert!(bench.runner.leftovers().is_empty());
+    assert!(!bench.folder().exists());
     let server = Server::new(&[("main.tf", "output \"o\" { value = 1 }")]);
-    let outcome = bench.runner.resume(leftover.job, Arc::clone(&server) as Arc<dyn Control>).await;
+    let outcome = bench.runner.resume(job(), Arc::clone(&server) as Arc<dyn Control>).await;
     assert!(matches!(outcome, Outcome::Planned(_)), "{outcome:?}");
 }

@@ -1,7 +1,7 @@
 //! Variables of a run, friendly and hostile.
 
 use crate::server::{Bench, Server, apply, job, variable};
-use runner::{Category, Outcome};
+use runner::{Category, Outcome, Variable};
 use serde_json::Value;
 
 #[tokio::test]
@@ -25,7 +25,8 @@ output "list" { value = var.list }
     ];
     let (bench, server) = (Bench::new(), Server::new(&files));
     let mut job = job();
-    job.variables = vec![variable("a", "workspace"), variable("b", "workspace"), variable("list", "[\"x\",\n\"y\"]")];
+    job.variables =
+        vec![variable("a", "workspace"), variable("b", "workspace"), variable("list", "[\"x\",\n\"y\"]")];
     job.variables[2].hcl = true;
     job.run_variables = vec![("a".into(), "\"run\"".into())];
     let outcome = bench.run(job, &server).await;
@@ -38,7 +39,8 @@ output "list" { value = var.list }
 
 #[tokio::test]
 async fn hostile_names_and_values_are_only_text() {
-    let hostile = "'\"`$(touch $TMPDIR/owned)`\n${file(\"/etc/passwd\")} %{ if true } $HOME \\ ; rm -rf ~ # */";
+    let hostile =
+        "'\"`$(touch $TMPDIR/owned)`\n${file(\"/etc/passwd\")} %{ if true } $HOME \\ ; rm -rf ~ # */";
     let config = r#"
 variable "v" {}
 variable "V" {}
@@ -114,7 +116,8 @@ resource "terraform_data" "a" {
 "#;
     let (bench, server) = (Bench::new(), Server::new(&[("main.tf", config)]));
     let mut job = job();
-    job.variables = vec![variable("password", "hunter2"), variable("plain", "p"), variable("undeclared", "u")];
+    job.variables =
+        vec![variable("password", "hunter2"), variable("plain", "p"), variable("undeclared", "u")];
     let outcome = bench.run(job, &server).await;
     assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}\n{}", server.text());
     assert!(!server.text().contains("undeclared"), "{}", server.text());
@@ -128,11 +131,18 @@ resource "terraform_data" "a" {
 }
 "#;
     let (bench, server) = (Bench::new(), Server::new(&[("main.tf", config)]));
-    bench.plan(job(), &server).await;
-    let outcome = bench.execute(apply(job()), &server).await;
+    let mut job = job();
+    for key in ["code", "phase", "engine", "init"] {
+        job.variables.push(Variable { category: Category::Env, ..variable(key, "the user's") });
+    }
+    bench.plan(job.clone(), &server).await;
+    let outcome = bench.execute(apply(job), &server).await;
     assert!(matches!(outcome, Outcome::Applied { .. }));
     let text = server.text();
     assert!(!text.contains("CARGO_"), "{text}");
+    for key in ["code", "phase", "engine", "init"] {
+        assert!(text.contains(&format!("{key}=the user's")), "{text}");
+    }
     assert!(text.contains("TFC_PROJECT_NAME=Default Project"), "{text}");
     let _: Value = server.state();
 }
