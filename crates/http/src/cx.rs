@@ -153,6 +153,21 @@ impl Cx {
         decode::<Wrapper<A>>(&body).map(|w| w.data)
     }
 
+    /// The attributes of a body that may also be empty, or an object without `data`: clients send all three.
+    pub async fn optional_attributes<A: DeserializeOwned + Default>(&mut self) -> Result<A> {
+        #[derive(Deserialize)]
+        #[serde(bound(deserialize = "A: DeserializeOwned + Default"))]
+        struct Optional<A> {
+            data: Option<Data<A>>,
+        }
+        let body = self.bytes(self.app.settings.json_body_bytes).await?;
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(A::default());
+        }
+        let body: Optional<A> = decode(&body)?;
+        Ok(body.data.map(|data| data.attributes).unwrap_or_default())
+    }
+
     /// The `data` of a relationship body: a list of resource identifiers, or of whole resources.
     pub async fn data_list(&mut self) -> Result<Vec<Data<serde_json::Map<String, serde_json::Value>>>> {
         #[derive(Deserialize)]
