@@ -150,8 +150,7 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
 }
 
 async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
-    let attributes =
-        if has_body(&cx) { cx.data::<Attributes>().await?.attributes } else { Attributes::default() };
+    let attributes: Attributes = cx.optional_attributes().await?;
     let description = attributes.description.clone().unwrap_or_default();
     if !single && description.is_empty() && !matches!(owner, Owner::User(_)) {
         return Err(Error::invalid("description", "Description can't be blank"));
@@ -170,11 +169,6 @@ async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
     cx.app.identities.forget();
     let token = by_id(&cx.app, id.as_str()).await?;
     Ok(Reply::created(document(&token, Some(text.expose()))))
-}
-
-fn has_body(cx: &Cx) -> bool {
-    cx.headers.get("content-length").is_none_or(|length| length != "0")
-        && (cx.headers.contains_key("content-length") || cx.headers.contains_key("transfer-encoding"))
 }
 
 async fn by_id(app: &App, id: &str) -> Result<Token> {
