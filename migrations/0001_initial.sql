@@ -260,7 +260,7 @@ CREATE TABLE state_version_outputs (
 );
 
 CREATE TABLE workspace_resources (
-  id TEXT PRIMARY KEY,
+  id TEXT NOT NULL,                   -- nobody asks for one by its id, so it needs no index
   workspace_id TEXT NOT NULL REFERENCES workspaces(id) ON DELETE CASCADE,
   address TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -272,5 +272,5 @@ CREATE TABLE workspace_resources (
   modified_by_state_version_id TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
-  UNIQUE (workspace_id, address)
+  PRIMARY KEY (workspace_id, address)
 );

@@ -3,7 +3,7 @@
 //! [`check`] and [`unpack`] read what strangers uploaded. The contract: nothing is ever created, changed or followed
 //! outside the destination, memory stays bounded, and an archive that breaks a rule ends in [`Illegal`] with a message
 //! that names the entry and the rule. Both apply the same rules by the same code, so an archive that passed one passes
-//! the other. [`pack`] makes an archive that they accept.
+//! the other. [`pack()`] makes an archive that they accept.
 //!
 //! The rules are those of HashiCorp's go-slug, with limits on size, ratio and count that it lacks and three more
 //! refusals: a file that replaces a symlink (go-slug would write through it), absolute names (go-slug fails on them

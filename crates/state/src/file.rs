@@ -3,9 +3,10 @@
 //! A state may also be opaque, as when OpenTofu encrypts it: then nothing is known of its content and that is no error.
 //! Attributes of resources are never decoded, only their extent: a large state costs one pass.
 
+use ring::digest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The version of the format that is understood.
 const FORMAT: u64 = 4;
@@ -93,7 +94,7 @@ pub struct Instance {
     pub kind: String,
     /// The key (`0`, `blue`), where the resource has several instances.
     pub index: Option<String>,
-    /// MD5 of what the state says of it; differs when a new state changed it.
+    /// Of what the state says of it; differs when a new state changed it. 32 hexadecimal digits.
     pub digest: String,
 }
 
@@ -103,19 +104,18 @@ impl<'a> StateFile<'a> {
         serde_json::from_slice(bytes).ok().filter(|state: &Self| state.version == FORMAT)
     }
 
-    /// The managed instances, in the order of the file. A deposed object beside its successor counts as one with it.
+    /// The managed instances, in the order of the file, each once: a deposed object stands beside its successor.
     pub fn instances(&self) -> Vec<Instance> {
-        let mut all: Vec<Instance> = Vec::new();
+        let mut all = Vec::new();
+        let mut seen = HashSet::new();
         for block in self.resources.iter().filter(|block| block.mode == "managed") {
             let module = module_path(block.module.as_deref());
             let provider = provider_name(&block.provider);
             let place = if module == "root" { String::new() } else { format!("{module}.") };
-            let first = all.len();
             for object in &block.instances {
                 let key = object.index_key.as_ref().map(|key| format!("[{key}]")).unwrap_or_default();
                 let address = format!("{place}{}.{}{key}", block.kind, block.name);
-                // The file has the objects of one instance side by side, the deposed ones last.
-                if all.len() > first && all.last().is_some_and(|last| last.address == address) {
+                if !seen.insert(address.clone()) {
                     continue;
                 }
                 all.push(Instance {
@@ -138,13 +138,12 @@ impl<'a> StateFile<'a> {
 
 impl InstanceBlock<'_> {
     fn digest(&self, provider: &str) -> String {
-        use md5::Digest;
-        let mut hash = md5::Md5::new();
+        let mut hash = digest::Context::new(&digest::SHA256);
         let attributes = self.attributes.or(self.attributes_flat).map_or("", RawValue::get);
         for part in [provider, "\0", self.status.as_deref().unwrap_or_default(), "\0", attributes] {
-            hash.update(part);
+            hash.update(part.as_bytes());
         }
-        hex(&hash.finalize())
+        hex(&hash.finish().as_ref()[..16])
     }
 }
 

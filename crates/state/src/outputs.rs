@@ -5,7 +5,11 @@
 //! the current outputs hides sensitive values from everyone.
 //! Source: the State Version Outputs API; semantics.md §4.3; sdk-conformance.md §5.13; cli-protocol.md §1.4.
 
-use crate::{file, versions};
+use crate::{
+    file,
+    resources::{self, BATCH},
+    versions,
+};
 use authz::{Grants, InWorkspace, WorkspacePermission, perm};
 use axum::http::Method;
 use blob::keys::DataKey;
@@ -18,8 +22,6 @@ use kernel::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Rows that one statement inserts.
-const BATCH: usize = 100;
 /// Ids that one statement asks for; both engines have a limit of bound values.
 const IDS: usize = 10_000;
 
@@ -64,13 +66,11 @@ pub(crate) fn seal(facts: Vec<OutputFact>, key: &DataKey, env: &Env) -> Vec<NewO
 
 /// Adds the outputs of a version.
 pub(crate) async fn insert(tx: &mut Tx, version: &StateVersionId, outputs: Vec<NewOutput>) -> Result<()> {
-    let mut outputs = outputs.into_iter().peekable();
-    while outputs.peek().is_some() {
+    let mut outputs = outputs.into_iter();
+    while outputs.len() > 0 {
+        let rows = resources::rows("$1", 1, 6, outputs.len().min(BATCH));
         let mut values = args![version];
-        let mut rows = Vec::new();
         for output in outputs.by_ref().take(BATCH) {
-            let marks: Vec<String> = (1..=6).map(|n| format!("${}", values.len() + n)).collect();
-            rows.push(format!("($1, {})", marks.join(", ")));
             values.extend(args![
                 &output.id,
                 output.name,
@@ -82,8 +82,7 @@ pub(crate) async fn insert(tx: &mut Tx, version: &StateVersionId, outputs: Vec<N
         }
         let sql = format!(
             "INSERT INTO state_version_outputs (state_version_id, id, name, sensitive, type, detailed_type, value)
-             VALUES {}",
-            rows.join(", ")
+             VALUES {rows}"
         );
         tx.exec(db::AssertSqlSafe(sql), values).await?;
     }

@@ -14,10 +14,10 @@ use kernel::{
     ids::{StateVersionId, WorkspaceId, WorkspaceResourceId},
 };
 use serde_json::json;
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write};
 
-/// Rows that one statement writes.
-const BATCH: usize = 200;
+/// Rows that one statement writes. Not more: SQLite looks for the name of each value that is bound in a list of all.
+pub(crate) const BATCH: usize = 32;
 
 #[derive(FromRow)]
 struct Row {
@@ -107,11 +107,9 @@ async fn upsert(
     version: &StateVersionId,
     batch: Vec<Instance>,
 ) -> Result<()> {
+    let rows = rows("$1, $2, $3, $3", 3, 8, batch.len());
     let mut values = args![workspace, version, app.now()];
-    let mut rows = Vec::with_capacity(batch.len());
     for instance in batch {
-        let marks: Vec<String> = (1..=8).map(|n| format!("${}", values.len() + n)).collect();
-        rows.push(format!("($1, $2, $3, $3, {})", marks.join(", ")));
         values.extend(args![
             &WorkspaceResourceId::new(&app.env),
             instance.address,
@@ -126,10 +124,35 @@ async fn upsert(
     let sql = format!(
         "INSERT INTO workspace_resources (workspace_id, modified_by_state_version_id, created_at, updated_at, id,
            address, name, module, provider, provider_type, name_index, digest)
-         VALUES {} ON CONFLICT (workspace_id, address) DO UPDATE SET digest = excluded.digest,
+         VALUES {rows} ON CONFLICT (workspace_id, address) DO UPDATE SET digest = excluded.digest,
            modified_by_state_version_id = excluded.modified_by_state_version_id, updated_at = excluded.updated_at,
-           provider = excluded.provider",
-        rows.join(", ")
+           provider = excluded.provider"
     );
     tx.exec(db::AssertSqlSafe(sql), values).await.map(drop)
+}
+
+/// `($1, $2, $3), ($1, $4, $5)`: rows that begin alike (`shared`, of the first `bound` values) and go on with `own`
+/// values of their own.
+pub(crate) fn rows(shared: &str, bound: usize, own: usize, count: usize) -> String {
+    let mut text = String::new();
+    for row in 0..count {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        text.push_str(shared);
+        for value in 1..=own {
+            write!(text, ", ${}", bound + row * own + value).expect("writing to a string does not fail");
+        }
+        text.push(')');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn rows_share_their_first_values_and_number_their_own() {
+        assert_eq!(rows("$1", 1, 2, 2), "($1, $2, $3), ($1, $4, $5)");
+        assert_eq!(rows("$1, $2, $2", 2, 1, 1), "($1, $2, $2, $3)");
+    }
 }

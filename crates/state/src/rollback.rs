@@ -33,7 +33,7 @@ async fn rollback(mut cx: Cx) -> Result<Reply> {
     })?;
     let old = versions::by_id(&cx.app, asked).await.ok().filter(|old| old.workspace_id == workspace.id);
     let old = old.ok_or(Error::NotFound)?;
-    let serial = verdict::known(&cx.app, &workspace).await?.map_or(0, |known| known.serial) + 1;
+    let serial = verdict::known(&cx.app, &workspace).await?.map_or(0, |known| known.serial).saturating_add(1);
     let mut claim = Claim { serial, md5: String::new(), lineage: None, force: false };
     // The lock first: reading and writing the state may take a while.
     verdict::expect(&cx.app, &workspace, cx.actor()?, &claim).await?;

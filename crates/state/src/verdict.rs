@@ -1,5 +1,9 @@
 //! Whether a state may become its workspace's current one: a pure decision, asked before the work and again in the
 //! transaction. Source: semantics.md §4.1, in the order of its table.
+//!
+//! `force` stands for a person who was asked and said yes: the command line sends it when a state is migrated into a
+//! workspace that has one already, and then neither the lineage nor the serials of the two are related. The state that
+//! is replaced stays among the versions. The lock and the bytes are never a matter of force.
 
 use authz::Actor;
 use db::{FromRow, Tx, args};
@@ -48,7 +52,7 @@ pub struct Claim {
     pub md5: String,
     /// Where the request gives one.
     pub lineage: Option<String>,
-    /// Accept another lineage.
+    /// Whether it may replace a newer state, or one of another lineage.
     pub force: bool,
 }
 
@@ -81,7 +85,7 @@ pub fn verdict(
         Holder::Other => return Err(Refusal::LockedByOther),
         Holder::Caller => {}
     }
-    if let Some(known) = known {
+    if let Some(known) = known.filter(|_| !claim.force) {
         if claim.serial < known.serial {
             return Err(Refusal::Older);
         }
@@ -89,7 +93,7 @@ pub fn verdict(
             return Err(Refusal::OtherContent);
         }
         let differs = claim.lineage.as_deref().is_some_and(|lineage| lineage != known.lineage);
-        if differs && !known.lineage.is_empty() && !claim.force {
+        if differs && !known.lineage.is_empty() {
             return Err(Refusal::OtherLineage);
         }
     }
@@ -197,9 +201,10 @@ mod tests {
     fn serial_md5_and_lineage_are_compared_with_the_current_state() {
         let table = [
             (claim(4, "a", None, false), Err(Refusal::Older)),
-            (claim(4, "a", None, true), Err(Refusal::Older)),
+            (claim(4, "c", None, true), Ok(())),
             (claim(5, "a", None, false), Ok(())),
             (claim(5, "b", None, false), Err(Refusal::OtherContent)),
+            (claim(5, "b", None, true), Ok(())),
             (claim(6, "b", None, false), Ok(())),
             (claim(6, "b", Some("l"), false), Ok(())),
             (claim(6, "b", Some("m"), false), Err(Refusal::OtherLineage)),
@@ -224,6 +229,7 @@ mod tests {
     #[test]
     fn of_several_reasons_the_first_of_the_table_is_told() {
         let all_wrong = claim(4, "b", Some("m"), false);
+        assert_eq!(judge(Nobody, &claim(4, "b", Some("m"), true), Some("c")), Err(Refusal::Unlocked));
         assert_eq!(judge(Nobody, &all_wrong, Some("c")), Err(Refusal::Unlocked));
         assert_eq!(judge(Caller, &all_wrong, Some("c")), Err(Refusal::Older));
         assert_eq!(judge(Caller, &claim(5, "b", Some("m"), false), Some("c")), Err(Refusal::OtherContent));

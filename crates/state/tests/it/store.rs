@@ -42,6 +42,8 @@ async fn serial_md5_and_lineage_decide_whether_a_state_may_follow() {
     world.create(ADMIN, &workspace, with(6, &six, "other", true)).await.expect(201);
     let current = world.current(&workspace).await.expect(200);
     assert_eq!(current["data"]["attributes"]["lineage"], "other");
+    world.create(ADMIN, &workspace, with(2, &state(2, "migrated"), "lineage-1", true)).await.expect(201);
+    assert_eq!(world.current(&workspace).await.expect(200)["data"]["attributes"]["serial"], 2);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 /// The first site admin's token.
 pub(crate) const ADMIN: &str = "admin-token";
 const URL: &str = "http://localhost";
+static READY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 pub(crate) struct World {
     pub(crate) app: App,
@@ -66,6 +67,8 @@ impl World {
             Ok(url) => Db::postgres(&url, 4).await.unwrap(),
             Err(_) => Db::sqlite(&dir.path().join("ferroform.db"), 2).await.unwrap(),
         };
+        // A shared database is made ready by one test at a time.
+        let alone = READY.lock().await;
         migrations::migrate(&db, &env).await.unwrap();
         let routes = accounts::routes().and(workspaces::routes()).and(state::routes());
         let mut loaders = Loaders::default();
@@ -81,10 +84,8 @@ impl World {
             loaders,
             areas: vec![],
         });
-        // On a shared database another test may be making the same admin at this moment.
-        if accounts::bootstrap::first_admin(&app, &Secret::from(ADMIN)).await.is_err() {
-            accounts::bootstrap::first_admin(&app, &Secret::from(ADMIN)).await.unwrap();
-        }
+        accounts::bootstrap::first_admin(&app, &Secret::from(ADMIN)).await.unwrap();
+        drop(alone);
         let router = serve::router(&app, &routes);
         let world = Self { app, router, organization: format!("o-{}", env.base58(8)), _dir: dir };
         let body = json!({ "name": world.organization, "email": "o@example.com" });
