@@ -2,7 +2,7 @@
 //! the engine in a sandbox, follows its log, watches its state, and collects what is left.
 //!
 //! The contract:
-//! - The engine outlives the server. Everything a phase is and does is in its work directory ([`workdir`]), so that a
+//! - The engine outlives the server. Everything a phase is and does is in its work directory (`workdir`), so that a
 //!   server that was killed finds its phases again ([`Runner::leftovers`]) and finishes them ([`Runner::resume`]).
 //! - An outcome can be had again until the server says that it is stored ([`Runner::settle`]).
 //! - Nothing that belongs to a run's process group is running when [`Runner::execute`] returns.
@@ -10,7 +10,7 @@
 //!   only while the engine works.
 //! - No step polls: the log and the state are followed by inotify, the engine's end is a readable pidfd.
 //!
-//! Reading order: [`job`], [`phase`], [`workdir`], [`script`], [`process`], then [`variables`], [`mask`], [`tail`], [`pack`];
+//! Reading order: [`job`], `phase`, `workdir`, `script`, `process`, then `variables`, `mask`, `tail`, `pack`;
 //! [`engine`] and [`sandbox`] say which program runs and what it may do, [`plan_json`] describes its plan.
 
 pub mod engine;

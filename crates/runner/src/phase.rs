@@ -25,13 +25,15 @@ use std::{
     future::pending,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
+    io::unix::AsyncFd,
     task::{spawn_blocking, yield_now},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// From a change of the state to its upload. Engines write the state after each resource; a run of quick ones becomes
@@ -39,6 +41,13 @@ use tokio::{
 const PACE: Duration = Duration::from_millis(250);
 /// Before a snapshot that the server refused is offered again.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often, and after which time, an engine that was just being started is looked for again to be interrupted.
+const RETRIES: u32 = 10;
+const SOON: Duration = Duration::from_millis(10);
+
+/// The end of a phase's shell.
+type End = AsyncFd<OwnedFd>;
 
 /// A job that is being carried out.
 pub(crate) struct Execution {
@@ -299,7 +308,7 @@ impl Following<'_> {
         let mut listening = true;
         loop {
             let wanted = *signals.borrow_and_update();
-            self.obey(wanted, group).await?;
+            self.obey(wanted, group, &end).await?;
             tokio::select! {
                 biased;
                 ended = end.readable() => {
@@ -309,7 +318,7 @@ impl Following<'_> {
                 changed = signals.changed(), if listening => listening = changed.is_ok(),
                 () = sleep_until(deadline), if self.stop != Some(Stop::Killed) => {
                     deadline = Instant::now() + runner.config.grace;
-                    self.out_of_time(group).await?;
+                    self.out_of_time(group, &end).await?;
                 }
                 () = snapshots.step(state.as_ref()) => {}
                 // Last, because an engine may print without pause.
@@ -322,9 +331,9 @@ impl Following<'_> {
     }
 
     /// Does what the server wants, once.
-    async fn obey(&mut self, wanted: Signal, group: &Group) -> io::Result<()> {
+    async fn obey(&mut self, wanted: Signal, group: &Group, end: &End) -> io::Result<()> {
         match (wanted, self.stop) {
-            (Signal::Cancel, None) => self.interrupt(Stop::Canceled, group),
+            (Signal::Cancel, None) => self.interrupt(Stop::Canceled, group, end).await,
             (Signal::Kill, stop) if stop != Some(Stop::Killed) => {
                 self.rescue().await;
                 self.stop = Some(Stop::Killed);
@@ -335,9 +344,9 @@ impl Following<'_> {
         }
     }
 
-    async fn out_of_time(&mut self, group: &Group) -> io::Result<()> {
+    async fn out_of_time(&mut self, group: &Group, end: &End) -> io::Result<()> {
         match self.stop {
-            None => self.interrupt(Stop::TimedOut, group),
+            None => self.interrupt(Stop::TimedOut, group, end).await,
             // Interrupted a while ago, on whosever wish: the time is up.
             Some(_) => {
                 self.rescue().await;
@@ -348,12 +357,17 @@ impl Following<'_> {
         }
     }
 
-    fn interrupt(&mut self, why: Stop, group: &Group) -> io::Result<()> {
+    async fn interrupt(&mut self, why: Stop, group: &Group, end: &End) -> io::Result<()> {
         // Written down first: an engine that is interrupted twice stops without finishing what it has begun, so a
         // server that comes after this one must not do it again.
         self.execution.dir.set_interrupted(why)?;
         self.stop = Some(why);
-        group.interrupt();
+        for _ in 0..RETRIES {
+            // Where the shell was just starting its next step, that step is there a moment later.
+            if group.interrupt() || timeout(SOON, end.readable()).await.is_ok() {
+                break;
+            }
+        }
         Ok(())
     }
 

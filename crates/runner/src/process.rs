@@ -9,7 +9,13 @@ use crate::{
     sandbox::{Process, Sandbox, SandboxError},
     watch::readiness,
 };
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{
+        Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+        test_kill_process_group,
+    },
+};
 use std::{
     fs::{self, File},
     io::{self, PipeWriter, Write},
@@ -90,15 +96,25 @@ impl Group {
                 return Ok(Some(Self { pid, leader, child: None }));
             }
         }
-        if has_members(mark) {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+        // A number stays taken as long as anything uses it as its session.
+        end_session(mark.pid, mark.start);
         Ok(None)
     }
 
-    /// Interrupts every process of the group, as Ctrl-C at a terminal does.
-    pub(crate) fn interrupt(&self) {
-        let _ = kill_process_group(self.pid, Signal::INT);
+    /// Interrupts the shell, so that it starts no further step, and the engine that it waits for. `false` when no engine
+    /// was found: the shell is between two steps, or just starting one.
+    ///
+    /// The rest of the group is left to the engine, which ends what it has started. A signal to the whole group, as a
+    /// terminal sends it, can reach a process that the engine is about to become a program of; Terraform then takes it for
+    /// a second interrupt, and leaves without writing its state (seen once in thirty with 1.11.4).
+    pub(crate) fn interrupt(&self) -> bool {
+        let leader = self.pid.as_raw_nonzero().get();
+        let _ = kill_process(self.pid, Signal::INT);
+        let mut found = false;
+        for (pid, stat) in processes().filter(|(_, stat)| stat.parent == leader && stat.session == leader) {
+            found |= open(pid, &stat).is_some_and(|engine| pidfd_send_signal(&engine, Signal::INT).is_ok());
+        }
+        found
     }
 
     /// Kills every process of the group.
@@ -111,14 +127,45 @@ impl Group {
         readiness(self.leader.try_clone()?)
     }
 
-    /// Call once the leader has ended: kills what it has left in its group.
+    /// Call once the leader has ended: kills what it has left in its group, and waits until that is gone.
     pub(crate) fn reap(self) {
         // Before the leader is waited for: until then its number cannot be given to another group.
         self.kill();
         if let Some(child) = self.child {
             let _ = child.wait();
         }
+        // Mostly there was nothing else, and one system call says so.
+        if test_kill_process_group(self.pid).is_ok() {
+            end_session(self.pid.as_raw_nonzero().get(), 0);
+        }
     }
+}
+
+/// Kills the processes of a session whose leader has ended, and waits until they are gone. Those that are only waiting to
+/// be noticed by their parents are gone. `since` keeps apart a session that has got the number again.
+fn end_session(session: i32, since: u64) {
+    let members = processes().filter(|(_, stat)| {
+        stat.session == session && stat.start >= since && !matches!(stat.state, 'Z' | 'X')
+    });
+    for (pid, stat) in members {
+        let Some(member) = open(pid, &stat) else { continue };
+        let _ = pidfd_send_signal(&member, Signal::KILL);
+        // It may have been in the middle of a write; then this takes as long as the disk does.
+        let _ = poll(&mut [PollFd::new(&member, PollFlags::IN)], None);
+    }
+}
+
+/// Ties a process that was seen in `/proc` to a descriptor, if it is still the same.
+fn open(pid: i32, seen: &Stat) -> Option<OwnedFd> {
+    let fd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    stat(pid).is_ok_and(|now| now.start == seen.start).then_some(fd)
+}
+
+fn processes() -> impl Iterator<Item = (i32, Stat)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|pid| Some((pid, stat(pid).ok()?)))
 }
 
 /// How long ago the marked process was started.
@@ -132,6 +179,7 @@ pub(crate) fn age(mark: &Mark) -> Duration {
 
 struct Stat {
     state: char,
+    parent: i32,
     session: i32,
     start: u64,
 }
@@ -144,6 +192,7 @@ fn stat(pid: i32) -> io::Result<Stat> {
     let parsed = (|| {
         Some(Stat {
             state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             start: fields.get(19)?.parse().ok()?,
         })
@@ -151,17 +200,6 @@ fn stat(pid: i32) -> io::Result<Stat> {
     parsed.ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as expected"))
     })
-}
-
-/// Whether processes of the marked session are left although its leader is gone. A number stays taken as long as
-/// anything uses it as its session, so what is found under it is ours unless it is older than the mark.
-fn has_members(mark: &Mark) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| stat(pid).ok())
-        .any(|stat| stat.session == mark.pid && stat.start >= mark.start)
 }
 
 fn boot_id() -> &'static str {

@@ -28,7 +28,8 @@ async fn a_canceled_apply_hands_over_what_was_applied() {
     let (bench, server) = (Bench::new(), Server::new(&[("main.tf", SLOW_APPLY)]));
     bench.plan(job(), &server).await;
     let cancel = async {
-        server.logged("it has begun").await;
+        // Printed a moment before the command is started, which is when an engine is easiest to confuse.
+        server.logged("Executing").await;
         server.signal.send_replace(Signal::Cancel);
     };
     let (outcome, ()) = tokio::join!(bench.execute(apply(job()), &server), cancel);
