@@ -125,9 +125,9 @@ struct Attributes {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::ManageMembership, _>(organization)?;
+    let data: Data<Attributes> = cx.data().await?;
     let email = data.attributes.email.trim().to_owned();
     if !email.contains('@') {
         return Err(Error::invalid("email", "Email is not a valid email address"));

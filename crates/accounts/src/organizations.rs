@@ -248,11 +248,11 @@ async fn list(cx: Cx) -> Result<Reply> {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let Actor::User { id: creator, .. } = cx.actor()?.clone() else {
         // Team and organization tokens cannot make organizations (semantics.md §6.4).
         return Err(Error::NotFound);
     };
+    let data: Data<Attributes> = cx.data().await?;
     let mut wrong = data.attributes.check();
     let (name, email) = match (&data.attributes.name, &data.attributes.email) {
         (Some(name), Some(email)) if wrong.is_empty() => (name.clone(), email.clone()),
@@ -327,9 +327,9 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (organization, grants) = find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::UpdateOrganization, _>(organization)?;
+    let data: Data<Attributes> = cx.data().await?;
     let wrong = data.attributes.check();
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));

@@ -200,9 +200,9 @@ impl Attributes {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::ManageTeams, _>(organization)?;
+    let data: Data<Attributes> = cx.data().await?;
     let asked = data.attributes;
     asked.check()?;
     let name = asked.name.clone().ok_or_else(|| Error::invalid("name", "Name can't be blank"))?;
@@ -246,9 +246,9 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (team, grants) = find(&cx, cx.path("id")).await?;
     let granted = grants.prove_organization::<perm::ManageTeams, _>(team)?;
+    let data: Data<Attributes> = cx.data().await?;
     let asked = data.attributes;
     asked.check()?;
     let access = asked.access(&granted.access)?;
@@ -322,12 +322,12 @@ async fn remove_memberships(cx: Cx) -> Result<Reply> {
 
 /// Members are named by their username (as the API's relationship does) or by their membership's id.
 async fn change_members(mut cx: Cx, add: bool, named_by: &str) -> Result<Reply> {
-    let named = cx.data_list().await?;
     let (team, grants) = find(&cx, cx.path("id")).await?;
     let granted = grants.prove_organization::<perm::ManageTeams, _>(team)?;
     if granted.name == OWNERS && !grants.is_owner() {
         return Err(Error::NotFound);
     }
+    let named = cx.data_list().await?;
     let mut tx = cx.app.db.begin().await?;
     for member in named {
         let id = member.id.unwrap_or_default();

@@ -73,8 +73,8 @@ struct Attributes {
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let Actor::User { id, .. } = cx.actor()?.clone() else { return Err(Error::NotFound) };
+    let data: Data<Attributes> = cx.data().await?;
     let mut tx = cx.app.db.begin().await?;
     if let Some(username) = &data.attributes.username {
         if username.is_empty() {

@@ -9,7 +9,7 @@ use crate::{
     queue::{Entry, Line},
     runs::{self, After, Run},
 };
-use authz::perm;
+use authz::{Granted, perm};
 use axum::http::Method;
 use db::Tx;
 use http_api::{App, Cx, Reply, Result, Routes};
@@ -26,13 +26,21 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/runs/{id}/actions/force-execute", "runs.actions.force-execute", force_execute)
 }
 
-/// The run of the path, read again inside a transaction that holds its workspace.
-async fn begin<P: authz::WorkspacePermission>(cx: &Cx) -> Result<(Tx, Run, Workspace, UserId)> {
-    let (run, workspace, _) = document::granted::<P>(cx, cx.path("id")).await?;
+/// The workspace of the path's run, with the proof of `P`; then the comment that came along.
+async fn asked<P: authz::WorkspacePermission>(
+    cx: &mut Cx,
+) -> Result<(Granted<P, Workspace>, Option<String>)> {
+    let (_, workspace, _) = document::granted::<P>(cx, cx.path("id")).await?;
+    let comment = cx.action_field("comment").await?;
+    Ok((workspace, comment))
+}
+
+/// The run of the path, inside a transaction that holds its workspace.
+async fn begin<P>(cx: &Cx, workspace: &Granted<P, Workspace>) -> Result<(Tx, Run, Workspace, UserId)> {
     let by = cx.actor()?.user_id().clone();
     let mut tx = cx.app.db.begin().await?;
     let workspace = hold(&mut tx, &workspace.id).await?;
-    let run = runs::in_tx(&mut tx, run.id()).await?;
+    let run = runs::in_tx(&mut tx, &cx.path("id").into()).await?;
     Ok((tx, run, workspace, by))
 }
 
@@ -55,8 +63,8 @@ async fn finish(
 }
 
 async fn apply(mut cx: Cx) -> Result<Reply> {
-    let comment = cx.action_field("comment").await?;
-    let (mut tx, mut run, workspace, by) = begin::<perm::ApplyRun>(&cx).await?;
+    let (granted, comment) = asked::<perm::ApplyRun>(&mut cx).await?;
+    let (mut tx, mut run, workspace, by) = begin(&cx, &granted).await?;
     let open = runs::open_in_tx(&mut tx, &workspace.id).await?;
     let line = Line { lock: document::lock_kind(&workspace), open: document::entries(&open) };
     if crate::life::actions(&run.life, cx.app.now()).is_confirmable {
@@ -66,27 +74,28 @@ async fn apply(mut cx: Cx) -> Result<Reply> {
 }
 
 async fn discard(mut cx: Cx) -> Result<Reply> {
-    let comment = cx.action_field("comment").await?;
-    let (tx, mut run, _, by) = begin::<perm::ApplyRun>(&cx).await?;
+    let (granted, comment) = asked::<perm::ApplyRun>(&mut cx).await?;
+    let (tx, mut run, _, by) = begin(&cx, &granted).await?;
     finish(&cx.app, tx, &mut run, &Event::Discarded { by: Some(by.clone()) }, &by, comment).await
 }
 
 async fn cancel(mut cx: Cx) -> Result<Reply> {
-    let comment = cx.action_field("comment").await?;
-    let (tx, mut run, _, by) = begin::<perm::ApplyRun>(&cx).await?;
+    let (granted, comment) = asked::<perm::ApplyRun>(&mut cx).await?;
+    let (tx, mut run, _, by) = begin(&cx, &granted).await?;
     let cool_off = u32::try_from(cx.app.settings.force_cancel_cool_off_seconds).unwrap_or(u32::MAX);
     let event = Event::CancelRequested { by: Some(by.clone()), cool_off_seconds: cool_off };
     finish(&cx.app, tx, &mut run, &event, &by, comment).await
 }
 
 async fn force_cancel(mut cx: Cx) -> Result<Reply> {
-    let comment = cx.action_field("comment").await?;
-    let (tx, mut run, _, by) = begin::<perm::ForceCancel>(&cx).await?;
+    let (granted, comment) = asked::<perm::ForceCancel>(&mut cx).await?;
+    let (tx, mut run, _, by) = begin(&cx, &granted).await?;
     finish(&cx.app, tx, &mut run, &Event::ForceCanceled { by: by.clone() }, &by, comment).await
 }
 
-async fn force_execute(cx: Cx) -> Result<Reply> {
-    let (mut tx, run, workspace, by) = begin::<perm::ApplyRun>(&cx).await?;
+async fn force_execute(mut cx: Cx) -> Result<Reply> {
+    let (granted, _) = asked::<perm::ApplyRun>(&mut cx).await?;
+    let (mut tx, run, workspace, by) = begin(&cx, &granted).await?;
     let open = runs::open_in_tx(&mut tx, &workspace.id).await?;
     let line = Line { lock: document::lock_kind(&workspace), open: document::entries(&open) };
     let events = line.force_execute(run.id(), &by, cx.app.now())?;

@@ -66,8 +66,8 @@ struct Attributes {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (run, workspace, _) = document::granted::<perm::QueuePlan>(&cx, cx.path("id")).await?;
+    let data: Data<Attributes> = cx.data().await?;
     if data.attributes.body.trim().is_empty() {
         return Err(Error::invalid("body", "Body can't be blank"));
     }

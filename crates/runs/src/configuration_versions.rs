@@ -203,8 +203,8 @@ struct Attributes {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (workspace, grants) = workspaces::workspaces::granted::<perm::QueuePlan>(&cx).await?;
+    let data: Data<Attributes> = cx.data().await?;
     let may_apply = grants.workspace(&workspace.id, &workspace.project_id).runs >= RunsLevel::Apply;
     let app = cx.app.clone();
     let mut tx = app.db.begin().await?;

@@ -23,8 +23,8 @@ pub fn routes() -> Routes {
 }
 
 async fn rollback(mut cx: Cx) -> Result<Reply> {
-    let data: Data<serde_json::Map<String, serde_json::Value>> = cx.data().await?;
     let (workspace, grants) = table::granted::<perm::WriteState>(&cx).await?;
+    let data: Data<serde_json::Map<String, serde_json::Value>> = cx.data().await?;
     let asked = data.related("rollback-state-version").ok_or_else(|| {
         Error::invalid(
             "rollback-state-version",

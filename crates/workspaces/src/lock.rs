@@ -58,8 +58,8 @@ pub async fn holder_name(tx: &mut Tx, workspace: &Workspace) -> Result<String> {
 }
 
 async fn lock(mut cx: Cx) -> Result<Reply> {
-    let reason = cx.action_field("reason").await?.unwrap_or_default();
     let (workspace, grants) = workspaces::granted::<perm::Lock>(&cx).await?;
+    let reason = cx.action_field("reason").await?.unwrap_or_default();
     let (kind, id) = holder(cx.actor()?)?;
     let mut tx = cx.app.db.begin().await?;
     let held = workspaces::hold(&mut tx, &workspace.id).await?;

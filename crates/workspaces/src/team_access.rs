@@ -124,8 +124,8 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {
-    let data = cx.data::<TeamAccessChange>().await?;
     let (mut row, ..) = find::<perm::ManageTeamAccess>(&cx).await?;
+    let data = cx.data::<TeamAccessChange>().await?;
     let current: TeamAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
     row.access = encode(&current.change(&data.attributes)?)?;
     cx.app.db.exec("UPDATE team_access SET access = $2 WHERE id = $1", args![&row.id, &row.access]).await?;

@@ -156,8 +156,8 @@ async fn all(app: &App, workspace: &WorkspaceId) -> Result<Vec<Row>> {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (workspace, _) = workspaces::granted::<perm::WriteVariables>(&cx).await?;
+    let data: Data<Attributes> = cx.data().await?;
     let asked = data.attributes;
     let mut wrong = asked.check();
     if asked.key.is_none() {
@@ -245,8 +245,8 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (workspace, _) = workspaces::granted::<perm::WriteVariables>(&cx).await?;
+    let data: Data<Attributes> = cx.data().await?;
     let asked = data.attributes;
     let seal_key = cx.app.data_key(&workspace.organization_id).await?;
     let mut tx = cx.app.db.begin().await?;

@@ -449,9 +449,9 @@ fn escape_like(text: &str) -> String {
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let organization = grants.prove_organization::<perm::CreateWorkspace, _>(organization)?;
+    let data: Data<Attributes> = cx.data().await?;
     data.attributes.check()?;
     if data.attributes.name.is_none() {
         return Err(Error::invalid("name", "Name can't be blank"));
@@ -545,8 +545,8 @@ async fn refuse_taken_name(tx: &mut Tx, w: &Workspace) -> Result<()> {
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {
-    let data: Data<Attributes> = cx.data().await?;
     let (workspace, grants) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    let data: Data<Attributes> = cx.data().await?;
     data.attributes.check()?;
     let project = data.related("project").map(str::to_owned);
     let mut tx = cx.app.db.begin().await?;
