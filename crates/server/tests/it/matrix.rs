@@ -1,0 +1,183 @@
+//! Every operation of the table × every kind of caller: a reviewed snapshot. No list of operations is kept here.
+//!
+//! Each operation is asked with ids that exist, a body that is empty, and each token. Its answer's status says whether the
+//! caller gets past authorization: 401 and 404 are refusals, anything else is the operation's own answer to a poor request.
+
+use super::acceptance::{CHANGE, planned};
+use http_api::{Access, Operation, serve::full_path};
+use serde_json::json;
+use std::{collections::BTreeMap, fmt::Write};
+use testkit::{Api, TestServer, archive, on_both};
+
+/// Ids of existing resources for the parameters of paths, by the place they stand in.
+async fn fixtures(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, String> {
+    let run = planned(admin, ws, CHANGE).await;
+    let found = admin.get(&format!("/runs/{run}")).await;
+    let related = |name: &str| found.related(name).unwrap().to_owned();
+    let me = admin.get("/account/details").await.id();
+    let comment = admin
+        .post(&format!("/runs/{run}/comments"), json!({ "data": { "attributes": { "body": "hello" } } }))
+        .await
+        .expect(201)
+        .id();
+    let variable = json!({ "data": { "attributes": { "key": "k", "value": "v", "category": "env" } } });
+    let variable = admin.post(&format!("/workspaces/{ws}/vars"), variable).await.expect(201).id();
+    let access =
+        admin.get(&format!("/team-workspaces?filter%5Bworkspace%5D%5Bid%5D={ws}")).await.ids()[0].clone();
+    let event = admin.get(&format!("/runs/{run}/run-events")).await.ids()[0].clone();
+    let organization = admin.get(&format!("/organizations/{org}")).await;
+    let project = organization.related("default-project").unwrap().to_owned();
+    let membership =
+        admin.get(&format!("/organizations/{org}/organization-memberships")).await.ids()[0].clone();
+    let bystanders = json!({ "data": { "attributes": { "name": "bystanders" } } });
+    let team = admin.post(&format!("/organizations/{org}/teams"), bystanders).await.expect(201).id();
+    let stated = admin.workspace(org, "stated", json!({ "auto-apply": true })).await;
+    admin.uploaded(&stated, archive(&[("main.tf", CHANGE)])).await;
+    let applied = admin.run(&stated, json!({})).await;
+    admin.wait(&applied, &["applied"]).await;
+    let state = admin.get(&format!("/workspaces/{stated}/current-state-version?include=outputs")).await;
+    let output = state.json["included"][0]["id"].as_str().unwrap_or("wsout-none").to_owned();
+    BTreeMap::from([
+        ("workspaces", ws.to_owned()),
+        ("runs", run.clone()),
+        ("plans", related("plan")),
+        ("applies", related("apply")),
+        ("configuration-versions", related("configuration-version")),
+        ("users", me),
+        ("comments", comment),
+        ("vars", variable),
+        ("team-workspaces", access),
+        ("run-events", event),
+        ("projects", project),
+        ("organization-memberships", membership),
+        ("teams", team),
+        ("state-versions", state.id()),
+        ("state-version-outputs", output),
+        ("authentication-tokens", "at-0000000000000000".to_owned()),
+    ])
+}
+
+/// The path with its parameters filled in: `{organization}` and `{name}` by name, others by what stands before them.
+fn fill(path: &str, org: &str, ids: &BTreeMap<&'static str, String>) -> String {
+    let mut filled: Vec<String> = Vec::new();
+    let parts: Vec<&str> = path.split('/').collect();
+    for (index, part) in parts.iter().enumerate() {
+        filled.push(match *part {
+            "{organization}" => org.to_owned(),
+            "{name}" => "demo".to_owned(),
+            "{variable}" => ids["vars"].clone(),
+            parameter if parameter.starts_with('{') => {
+                ids.get(parts[index - 1]).cloned().unwrap_or_else(|| panic!("no fixture for {path}"))
+            }
+            plain => plain.to_owned(),
+        });
+    }
+    filled.join("/")
+}
+
+on_both! {
+    async fn every_operation_answers_every_caller_as_reviewed(server) {
+        let shared = House::build(server, 0).await;
+        let mut table = format!("{:<84}", "");
+        for caller in CALLERS {
+            let _ = write!(table, " {caller:>12}");
+        }
+        table.push('\n');
+        let mut built = 0;
+        for operation in server.assembled.routes.operations() {
+            if operation.access != Access::Token {
+                continue;
+            }
+            let _ = write!(table, "{:<6} {:<77}", operation.method.as_str(), operation.path);
+            for caller in CALLERS {
+                // Who may do it takes away what the next caller would need, so they get a house of their own.
+                let own = if destructive(operation) && (caller == "organization" || caller == "owner") {
+                    built += 1;
+                    Some(House::build(server, built).await)
+                } else {
+                    None
+                };
+                let house = own.as_ref().unwrap_or(&shared);
+                let body = (operation.method != "GET").then(|| json!({}));
+                let path = fill(operation.path, &house.org, &house.ids);
+                let answer = house.callers[caller].send(operation.method.clone(), &path, body).await;
+                let word = match answer.status.as_u16() {
+                    401 => "401",
+                    404 => "404",
+                    500.. => panic!("{operation:?} by {caller}: {}", answer.error()),
+                    _ => "yes",
+                };
+                let _ = write!(table, " {word:>12}");
+            }
+            table.push('\n');
+        }
+        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!("operations", table);
+        });
+    }
+
+    async fn every_operation_refuses_who_shows_no_token_or_an_unknown_one(server) {
+        for operation in server.assembled.routes.operations() {
+            if operation.access != Access::Token {
+                continue;
+            }
+            let path = full_path(operation).replace("/api/v2", "").replace(['{', '}'], "");
+            for api in [server.anonymous(), server.with_token("unknown")] {
+                let body = (operation.method != "GET").then(|| json!({}));
+                let refused = api.send(operation.method.clone(), &path, body).await.expect(401);
+                assert_eq!(refused.json["errors"][0]["title"], "unauthorized", "{operation:?}");
+            }
+        }
+    }
+
+    async fn every_operation_on_something_absent_is_404_or_asks_for_more(server) {
+        let admin = server.admin();
+        for operation in server.assembled.routes.operations() {
+            if operation.access != Access::Token || !operation.path.contains('{') {
+                continue;
+            }
+            let path = operation.path.replace(['{', '}'], "");
+            let body = (operation.method != "GET").then(|| json!({ "data": { "attributes": {} } }));
+            let status = admin.send(operation.method.clone(), &path, body).await.status.as_u16();
+            assert!([404, 422].contains(&status), "{operation:?} answered {status}");
+        }
+    }
+}
+
+/// Who asks, from the least to the most that they may do.
+const CALLERS: [&str; 6] = ["nobody", "foreign", "read", "plan", "organization", "owner"];
+
+/// An organization with one of everything, and the callers' tokens.
+struct House {
+    org: String,
+    ids: BTreeMap<&'static str, String>,
+    callers: BTreeMap<&'static str, Api>,
+}
+
+impl House {
+    async fn build(server: &TestServer, number: u32) -> Self {
+        let admin = server.admin();
+        let (org, other) = (format!("acme{number}"), format!("other{number}"));
+        admin.organization(&org).await;
+        let ws = admin.workspace(&org, "demo", json!({})).await;
+        admin.organization(&other).await;
+        let theirs = admin.workspace(&other, "theirs", json!({})).await;
+        let callers = BTreeMap::from([
+            ("nobody", server.anonymous()),
+            ("foreign", server.with_token(&admin.team_token(&other, "strangers", &theirs, "admin").await)),
+            ("read", server.with_token(&admin.team_token(&org, "readers", &ws, "read").await)),
+            ("plan", server.with_token(&admin.team_token(&org, "planners", &ws, "plan").await)),
+            ("organization", server.with_token(&admin.organization_token(&org).await)),
+            ("owner", admin.clone()),
+        ]);
+        let ids = fixtures(&admin, &org, &ws).await;
+        Self { org, ids, callers }
+    }
+}
+
+/// Whether a permitted call changes what exists although its body is empty.
+fn destructive(operation: &Operation) -> bool {
+    operation.method == "DELETE"
+        || (operation.method == "POST"
+            && (operation.path.contains("/actions/") || operation.path.ends_with("authentication-token")))
+}
