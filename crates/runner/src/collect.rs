@@ -232,7 +232,7 @@ impl Collect {
         path.extend(self.folder.components().filter_map(|part| part.as_os_str().to_str()));
         path.push(".terraform.lock.hcl");
         let lock = self.phase()?.read(&path, SHOWN).map_err(|error| error.to_string())?;
-        Ok(SchemaCache::key(engine, lock.as_deref()))
+        Ok(SchemaCache::key(&self.job.organization, engine, lock.as_deref()))
     }
 
     fn printed_schemas(&self, config: &RunnerConfig, in_time: bool) -> Result<Vec<u8>, String> {

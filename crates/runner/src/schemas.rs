@@ -40,10 +40,13 @@ impl SchemaCache {
 
     /// Names what the schemas depend on: the engine, and the lock file as `init` left it, which lists exactly the
     /// providers in use. Without a lock file only the engine's own provider is.
-    pub fn key(engine: &Engine, lock_file: Option<&[u8]>) -> String {
+    ///
+    /// `organization` keeps organizations apart: a run prints the schemas itself, and a hostile one could print false ones
+    /// for others to find.
+    pub fn key(organization: &str, engine: &Engine, lock_file: Option<&[u8]>) -> String {
         let mut context = Context::new(&SHA256);
         // Separators, so that no two pairs run into the same bytes.
-        context.update(format!("{} {}\n", engine.tool, engine.version).as_bytes());
+        context.update(format!("{organization}\n{} {}\n", engine.tool, engine.version).as_bytes());
         context.update(if lock_file.is_some() { b"locked\n" } else { b"none\n" });
         context.update(lock_file.unwrap_or_default());
         context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -115,17 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn the_key_changes_with_the_engine_and_with_the_lock_file() {
+    fn the_key_changes_with_the_organization_the_engine_and_the_lock_file() {
         let keys = [
-            SchemaCache::key(&engine("1.11.4"), None),
-            SchemaCache::key(&engine("1.11.5"), None),
-            SchemaCache::key(&engine("1.11.4"), Some(b"")),
-            SchemaCache::key(&engine("1.11.4"), Some(b"provider")),
-            SchemaCache::key(&Engine { tool: Tool::Tofu, ..engine("1.11.4") }, None),
+            SchemaCache::key("org", &engine("1.11.4"), None),
+            SchemaCache::key("org", &engine("1.11.5"), None),
+            SchemaCache::key("org", &engine("1.11.4"), Some(b"")),
+            SchemaCache::key("org", &engine("1.11.4"), Some(b"provider")),
+            SchemaCache::key("other", &engine("1.11.4"), None),
+            SchemaCache::key("org", &Engine { tool: Tool::Tofu, ..engine("1.11.4") }, None),
         ];
         let different: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(different.len(), keys.len());
-        assert_eq!(keys[0], SchemaCache::key(&engine("1.11.4"), None));
+        assert_eq!(keys[0], SchemaCache::key("org", &engine("1.11.4"), None));
     }
 
     #[test]
