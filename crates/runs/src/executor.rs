@@ -23,16 +23,26 @@ use runner::{
     Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool,
 };
 use state::store::{self, NewState, Origin};
-use std::{collections::HashMap, io::Read, sync::Arc, time::Duration};
+use std::{collections::HashMap, io::Read, sync::{Arc, OnceLock}, time::Duration};
 use tokio::sync::watch;
 use workspaces::{Workspace, projects, workspaces::hold};
 
 /// The message of a phase that ended on a signal which nobody asked for here.
 const STOPPED: &str = "The run's process was stopped from outside of Ferroform.";
 
-/// A name for one runner's work on one phase, so that late reports are told apart.
+/// A name for one runner's work on one phase, so that late reports are told apart. It begins with the machine's boot, by
+/// which [`recover`] knows whether files can have been lost since.
 pub fn new_lease(app: &App) -> String {
-    format!("lease-{}", app.env.base58(16))
+    format!("{}.{}", boot(app), app.env.base58(16))
+}
+
+/// What this boot of the machine is called; where that cannot be known, something that no later process will say.
+fn boot(app: &App) -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        if id.trim().is_empty() { format!("unknown-{}", app.env.base58(16)) } else { id.trim().to_owned() }
+    })
 }
 
 /// Begins a claimed job, beside the caller.
@@ -475,6 +485,12 @@ pub async fn recover(app: &App) -> Result<()> {
             Some(_) => {
                 tracing::info!(run = %id, "taking up a phase that an earlier process began");
                 spawn(app, run, true);
+            }
+            // The machine has not been started anew, so a directory that is not there never was: the engine had not
+            // begun, and it is safe to begin now.
+            None if run.row.lease.as_deref().is_some_and(|lease| lease.starts_with(boot(app))) => {
+                tracing::info!(run = %id, "beginning a phase that an earlier process had only claimed");
+                spawn(app, run, false);
             }
             None => {
                 tracing::warn!(run = %id, "the work on a phase is lost");
