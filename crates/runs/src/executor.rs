@@ -94,8 +94,10 @@ async fn work(
         signals,
     });
     let runner = app.area::<Jobs>().runner.clone();
+    tracing::debug!(run = %run.id(), ?phase, resumed, "handing a phase to the runner");
     let outcome =
         if resumed { runner.resume(job, control).await } else { runner.execute(job, control).await };
+    tracing::debug!(run = %run.id(), ?phase, "the runner is done with a phase");
     let finished = Finished { run: &run, phase, phase_id, log, outcome: &outcome };
     let stored = match stubborn(app, || finished.store(app)).await {
         // The run is gone, with its workspace: nothing is left to keep.
@@ -273,6 +275,7 @@ struct Objects {
 impl Finished<'_> {
     async fn store(&self, app: &App) -> Result<Stored> {
         let objects = self.write_objects(app).await?;
+        tracing::debug!(run = %self.run.id(), "a phase's objects are written");
         let mut tx = app.db.begin().await?;
         let workspace = hold(&mut tx, &self.run.row.workspace_id).await?;
         let mut run = runs::in_tx(&mut tx, self.run.id()).await?;
@@ -286,6 +289,7 @@ impl Finished<'_> {
         let after = runs::advance(app, &mut tx, &mut run, &event, None).await?;
         runs::delete_blobs(&mut tx, superfluous).await?;
         tx.commit().await?;
+        tracing::debug!(run = %self.run.id(), status = run.life.status.as_str(), "a phase's outcome is stored");
         after.perform(app);
         Ok(Stored { ended: run.life.is_final() })
     }
