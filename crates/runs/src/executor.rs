@@ -8,7 +8,7 @@
 use crate::{
     configuration_versions,
     jobs::Jobs,
-    life::{Counts, Event},
+    life::{self, Counts, Event},
     logs::{self, LiveLog},
     runs::{self, Run, Variables},
 };
@@ -23,7 +23,12 @@ use runner::{
     Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool,
 };
 use state::store::{self, NewState, Origin};
-use std::{collections::HashMap, io::Read, sync::{Arc, OnceLock}, time::Duration};
+use std::{
+    collections::HashMap,
+    io::Read,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::sync::watch;
 use workspaces::{Workspace, projects, workspaces::hold};
 
@@ -52,12 +57,9 @@ pub fn start(app: &App, run: Run) {
 
 fn spawn(app: &App, run: Run, resumed: bool) {
     let jobs = app.area::<Jobs>();
-    // Before anything else, so that a cancel that comes now is heard.
+    // Before anything else, so that a cancel that comes now is heard. One that came before it, [`job`] finds in the row.
     let signals = jobs.begin(run.id());
-    if run.life.cancel.is_some() {
-        jobs.signal(run.id(), Signal::Cancel);
-    }
-    let phase = if run.life.job() == Some(crate::life::Job::Apply) { Phase::Apply } else { Phase::Plan };
+    let phase = if run.life.job() == Some(life::Job::Apply) { Phase::Apply } else { Phase::Plan };
     let phase_id = match phase {
         Phase::Plan => run.row.plan_id.to_string(),
         Phase::Apply => run.row.apply_id.to_string(),
@@ -133,11 +135,15 @@ async fn stubborn<T, F: Future<Output = Result<T>>>(app: &App, mut attempt: impl
 async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     let workspace =
         workspaces::workspaces::by_id(app, run.row.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
-    let (sealed,): (Vec<u8>,) = app
+    let (sealed, life): (Vec<u8>, String) = app
         .db
-        .one("SELECT variables FROM runs WHERE id = $1", args![run.id()])
+        .one("SELECT variables, life FROM runs WHERE id = $1", args![run.id()])
         .await?
         .ok_or(Error::NotFound)?;
+    let life: life::Run = serde_json::from_str(&life).map_err(Error::internal)?;
+    if life.cancel.is_some() {
+        app.area::<Jobs>().signal(run.id(), Signal::Cancel);
+    }
     let key = app.data_key(&run.row.organization_id).await?;
     let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
     let variables: Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;

@@ -54,7 +54,7 @@ impl Jobs {
         }
     }
 
-    /// Notes that a job begins.
+    /// Notes that a job begins. A run has one job at a time: the next one waits until [`Jobs::works_on`] says no more.
     pub fn begin(&self, run: &RunId) -> watch::Receiver<Signal> {
         let (sender, receiver) = watch::channel(Signal::Continue);
         self.running.lock().expect(LOCK).insert(run.clone(), sender);
@@ -79,6 +79,12 @@ impl Jobs {
     /// How many jobs run.
     pub fn running(&self) -> usize {
         self.running.lock().expect(LOCK).len()
+    }
+
+    /// Whether a job of this run has not ended yet. Its outcome may be stored already: then it is still putting the run's
+    /// work directory in order, and whoever took up the run's next phase now would find it changing.
+    pub fn works_on(&self, run: &RunId) -> bool {
+        self.running.lock().expect(LOCK).contains_key(run)
     }
 
     /// Whether another job may begin.
@@ -143,7 +149,7 @@ impl Jobs {
 
     /// Removes what the runner kept of a run that has ended without it.
     pub fn forget(&self, run: &RunId) {
-        if self.running.lock().expect(LOCK).contains_key(run) {
+        if self.works_on(run) {
             // Its own job settles the directory once the process is gone.
             return;
         }

@@ -129,6 +129,9 @@ async fn next_job(app: &App) -> Result<Option<Candidate>> {
             args![WINDOW],
         )
         .await?;
+    // The plan of a run whose apply waits may not be put away yet; its end wakes us.
+    let jobs = app.area::<Jobs>();
+    let waiting: Vec<Waiting> = waiting.into_iter().filter(|w| !jobs.works_on(&w.id)).collect();
     if waiting.is_empty() {
         return Ok(None);
     }

@@ -8,17 +8,11 @@ use accounts::bootstrap;
 use axum::Router;
 use blob::{keys::RootKey, store::Objects};
 use db::{Db, migrations};
-use http_api::{
-    App, Error, Result, Routes, Settings,
-    app::Parts,
-    blobs,
-    include::Loaders,
-    serve,
-};
+use http_api::{App, Error, Result, Routes, Settings, app::Parts, blobs, include::Loaders, serve};
 use kernel::{Env, Secret};
 use runner::{
     Runner, RunnerConfig,
-    engine::{EngineConfig, Engines},
+    engine::{Engine, EngineConfig, EngineError, Engines, Origin, Tool},
     sandbox::{Sandbox, SandboxConfig},
     schemas::SchemaCache,
 };
@@ -66,6 +60,8 @@ pub struct Assembled {
     pub routes: Routes,
     /// The service.
     pub router: Router,
+    /// What a new workspace gets; see [`installed_engine`].
+    pub engine: Result<Option<Engine>, EngineError>,
 }
 
 /// Opens the data and makes the service.
@@ -80,9 +76,15 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
     migrations::migrate(&db, &plan.env).await?;
     let objects = Objects::open(&plan.data_dir.join("objects")).map_err(Error::internal)?;
     let engines = Engines::new(plan.engines.clone());
-    if let Ok(engine) = engines.default_engine().await {
-        plan.settings.default_engine = engine.tool.to_string();
-        plan.settings.default_terraform_version = engine.version;
+    let engine = installed_engine(&engines).await;
+    match &engine {
+        Ok(Some(engine)) => {
+            plan.settings.default_engine = engine.tool.to_string();
+            plan.settings.default_terraform_version.clone_from(&engine.version);
+        }
+        Ok(None) => plan.settings.default_engine = Tool::Tofu.to_string(),
+        // Said by whoever starts the server; the API is of use without an engine.
+        Err(_) => {}
     }
     let jobs = Jobs::new(Arc::new(runner(&plan, engines)?), plan.runners);
     let app = App::new(Parts {
@@ -96,14 +98,28 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
     });
     let routes = routes();
     let router = serve::router(&app, &routes);
-    Ok(Assembled { app, routes, router })
+    Ok(Assembled { app, routes, router, engine })
+}
+
+/// The engine that a new workspace gets, if it is on this machine; `None` when it would be downloaded first. Unlike
+/// [`Engines::default_engine`] this never downloads, so that neither a start nor a look at the health waits for a network.
+///
+/// # Errors
+/// When there is none, and none can be had.
+pub async fn installed_engine(engines: &Engines) -> Result<Option<Engine>, EngineError> {
+    let chosen = engines.explain().await.into_iter().find(|finding| finding.chosen);
+    match chosen {
+        Some(finding) if finding.place == Origin::Downloaded => Ok(None),
+        // Found again from memory; or nothing is to be had, and then this says why.
+        _ => engines.default_engine().await.map(Some),
+    }
 }
 
 fn runner(plan: &Blueprint, engines: Engines) -> Result<Runner> {
     let schemas = SchemaCache::new(plan.data_dir.join("schemas"));
     let sandbox = Sandbox::new(plan.sandbox.clone());
     let mut config = RunnerConfig::new(plan.data_dir.join("runs"), engines, sandbox, schemas);
-    config.archive_limits = plan.archives.clone();
+    config.archive_limits = plan.archives;
     config.provider_mirror.clone_from(&plan.provider_mirror);
     config.engine_cli_config.clone_from(&plan.engine_cli_config);
     config.environment.clone_from(&plan.environment);

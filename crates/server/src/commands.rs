@@ -1,26 +1,30 @@
-//! The commands that are not `serve` and not `push`: `token`, `doctor`, `version`.
+//! The small commands: `token` and `version`.
 
 use crate::{
     assemble::assemble,
     boot::{self, Failure},
     options::{self, ServeOptions},
-    report::{self, Check, Verdict},
 };
 use accounts::tokens;
 use kernel::{Env, Timestamp};
-use runner::{engine::Engines, sandbox::Sandbox};
 use serde_json::json;
-use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::Write, path::PathBuf};
 
 /// `ferroform token`
 #[derive(clap::Args, Clone, Debug)]
 pub struct TokenArgs {
-    /// Folder of the server, which may be running or stopped
-    #[arg(long, value_name = "DIR", env = "FERROFORM_DATA_DIR", global = true)]
+    /// Folder of the server, which may be running or stopped [default and environment: as for `serve`]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// As for `serve`
-    #[arg(long, value_name = "DATABASE", env = "FERROFORM_DATABASE", hide_env_values = true, global = true)]
+    /// TOML file of the server [default and environment: as for `serve`]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Its database [default and environment: as for `serve`]
+    #[arg(long, value_name = "DATABASE", global = true)]
     database: Option<String>,
+    /// File that holds the value of --database
+    #[arg(long, value_name = "FILE", global = true)]
+    database_file: Option<PathBuf>,
     /// One JSON document on standard output
     #[arg(long, global = true)]
     json: bool,
@@ -56,16 +60,20 @@ enum TokenCommand {
 /// # Errors
 /// With a sentence for the operator.
 pub async fn token(args: TokenArgs) -> Result<(), Failure> {
-    let options = serve_options(args.data_dir.as_ref(), args.database.as_deref())?;
+    let options = args.server()?;
     let dir = existing(&options)?;
     let mut plan = boot::blueprint(&options, &dir, "http://localhost", Env::real())?;
     plan.runners = 0;
     let app = assemble(plan).await?.app;
     match args.command {
         TokenCommand::Create { user, description, days } => {
-            let (id, text) = tokens::create_for(&app, &user, &description, days)
-                .await
-                .map_err(|e| if matches!(e, kernel::Error::NotFound) { format!("there is no user {user}") } else { e.to_string() })?;
+            let (id, text) = tokens::create_for(&app, &user, &description, days).await.map_err(|e| {
+                if matches!(e, kernel::Error::NotFound) {
+                    format!("there is no user {user}")
+                } else {
+                    e.to_string()
+                }
+            })?;
             if args.json {
                 say(&json!({ "id": id, "user": user, "token": text.expose() }).to_string());
             } else {
@@ -76,17 +84,24 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
         TokenCommand::List => list(&tokens::list_all(&app).await?, args.json),
         TokenCommand::Revoke { id } => {
             if !tokens::list_all(&app).await?.iter().any(|token| token.id.as_str() == id) {
-                return Err(format!("there is no token {id}; `ferroform token list` shows those there are").into());
+                return Err(
+                    format!("there is no token {id}; `ferroform token list` shows those there are").into()
+                );
             }
             tokens::revoke(&app, &id.as_str().into()).await?;
-            if args.json { say(&json!({ "revoked": id }).to_string()) } else { note(&format!("revoked {id}")) }
+            if args.json {
+                say(&json!({ "revoked": id }).to_string())
+            } else {
+                note(&format!("revoked {id}"))
+            }
         }
     }
     Ok(())
 }
 
 fn list(all: &[tokens::Listed], as_json: bool) {
-    let day = |at: Option<Timestamp>, never: &str| at.map_or(never.to_owned(), |at| at.iso8601()[..10].to_owned());
+    let day =
+        |at: Option<Timestamp>, never: &str| at.map_or(never.to_owned(), |at| at.iso8601()[..10].to_owned());
     if as_json {
         let rows: Vec<_> = all
             .iter()
@@ -101,7 +116,10 @@ fn list(all: &[tokens::Listed], as_json: bool) {
         return say(&json!(rows).to_string());
     }
     let width = all.iter().map(|t| t.username.len()).max().unwrap_or(0).max(4);
-    say(&format!("{:<20} {:<12} {:<width$} {:<10} {:<10} {:<10} DESCRIPTION", "ID", "KIND", "USER", "CREATED", "EXPIRES", "LAST USED"));
+    say(&format!(
+        "{:<20} {:<12} {:<width$} {:<10} {:<10} {:<10} DESCRIPTION",
+        "ID", "KIND", "USER", "CREATED", "EXPIRES", "LAST USED"
+    ));
     for t in all {
         say(&format!(
             "{:<20} {:<12} {:<width$} {:<10} {:<10} {:<10} {}",
@@ -116,15 +134,19 @@ fn list(all: &[tokens::Listed], as_json: bool) {
     }
 }
 
-fn serve_options(data_dir: Option<&PathBuf>, database: Option<&str>) -> Result<ServeOptions, Failure> {
-    let mut arguments = vec![OsString::from("serve")];
-    if let Some(dir) = data_dir {
-        arguments.extend(["--data-dir".into(), dir.clone().into_os_string()]);
+impl TokenArgs {
+    /// The server's own options, as far as these arguments tell.
+    fn server(&self) -> Result<ServeOptions, Failure> {
+        let text = |path: &PathBuf| path.clone().into_os_string();
+        let given = [
+            ("--data-dir", self.data_dir.as_ref().map(text)),
+            ("--config", self.config.as_ref().map(text)),
+            ("--database", self.database.as_ref().map(OsString::from)),
+            ("--database-file", self.database_file.as_ref().map(text)),
+        ];
+        let flags = given.into_iter().filter_map(|(flag, value)| Some([OsString::from(flag), value?]));
+        Ok(options::parse(std::iter::once("serve".into()).chain(flags.flatten()).collect())?)
     }
-    if let Some(database) = database {
-        arguments.push(format!("--database={database}").into());
-    }
-    Ok(options::parse(arguments)?)
 }
 
 fn existing(options: &ServeOptions) -> Result<PathBuf, Failure> {
@@ -136,70 +158,19 @@ fn existing(options: &ServeOptions) -> Result<PathBuf, Failure> {
     Ok(std::fs::canonicalize(dir)?)
 }
 
-/// `ferroform doctor`
-#[derive(clap::Args, Clone, Debug)]
-pub struct DoctorArgs {
-    /// One JSON document on standard output
-    #[arg(long)]
-    json: bool,
-    /// Options as for `serve`, after `--`, whose effect is to be checked
-    #[arg(last = true, value_name = "SERVE OPTIONS")]
-    serve: Vec<OsString>,
-}
-
-/// Runs `doctor`: every line says what was looked at, and what to do where it is not well.
-///
-/// # Errors
-/// With a sentence, when not even the options can be read.
-pub async fn doctor(args: DoctorArgs) -> Result<ExitCode, Failure> {
-    let options = options::parse(std::iter::once("serve".into()).chain(args.serve).collect())?;
-    let mut checks = vec![report::data_dir(&options), report::disk(&options), report::listen(&options)];
-    checks.push(report::database(&options).await);
-    checks.extend(report::certificates(&options));
-    let scratch = tempfile::tempdir()?;
-    let plan = boot::blueprint(&options, scratch.path(), "http://localhost", Env::real())?;
-    let engines = Engines::new(plan.engines);
-    for finding in engines.explain().await {
-        checks.push(Check {
-            name: "engine".to_owned(),
-            verdict: if finding.chosen { Verdict::Ok } else { Verdict::Note },
-            detail: format!("{}: {}", finding.subject, finding.outcome),
-        });
-    }
-    if let Err(error) = engines.default_engine().await {
-        checks.push(Check { name: "engine".to_owned(), verdict: Verdict::Fail, detail: error.to_string() });
-    }
-    for support in Sandbox::support() {
-        let verdict = match (support.available, options.require_sandbox && support.essential) {
-            (true, _) => Verdict::Ok,
-            (false, true) => Verdict::Fail,
-            (false, false) => Verdict::Warn,
-        };
-        checks.push(Check { name: format!("sandbox {}", support.name), verdict, detail: support.detail });
-    }
-    let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);
-    if args.json {
-        say(&json!(checks).to_string());
-    } else {
-        for check in &checks {
-            say(&format!("{:<5} {:<20} {}", check.verdict.word(), check.name, check.detail));
-        }
-    }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
 /// Runs `version`.
 pub fn version(as_json: bool) {
     let version = env!("CARGO_PKG_VERSION");
     if as_json {
-        say(&json!({ "version": version, "os": std::env::consts::OS, "arch": std::env::consts::ARCH }).to_string());
+        say(&json!({ "version": version, "os": std::env::consts::OS, "arch": std::env::consts::ARCH })
+            .to_string());
     } else {
         say(&format!("ferroform {version} ({}/{})", std::env::consts::OS, std::env::consts::ARCH));
     }
 }
 
 /// A line on standard output; a reader that went away is no error.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 

@@ -1,8 +1,12 @@
 //! The data directory: private to its user, and one server's at a time.
 
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use std::{
     fs::{self, DirBuilder, File, Permissions},
-    io,
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -11,18 +15,22 @@ use std::{
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    _lock: nix::fcntl::Flock<File>,
+    _lock: Flock<File>,
 }
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// It is another user's.
-    #[error("the data directory {0} belongs to another user; choose another with --data-dir, or change its owner")]
+    #[error(
+        "the data directory {0} belongs to another user; choose another with --data-dir, or change its owner"
+    )]
     NotOurs(PathBuf),
-    /// Another server has it.
-    #[error("another ferroform server is using the data directory {0}; stop it, or choose another with --data-dir")]
-    InUse(PathBuf),
+    /// Another server has it: which, if known.
+    #[error(
+        "another ferroform server{1} is using the data directory {0}; stop it, or choose another with --data-dir"
+    )]
+    InUse(PathBuf, String),
     /// The file system refused.
     #[error("the data directory {0} cannot be used: {1}")]
     Io(PathBuf, #[source] io::Error),
@@ -57,13 +65,17 @@ impl DataDir {
         let file = fs::OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .mode(0o600)
             .open(path.join("lock"))
             .map_err(io)?;
-        match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Self { path, _lock: lock }),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(DataDirError::InUse(path)),
+        match lock_soon(file) {
+            Ok(mut lock) => {
+                lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
+                Ok(Self { path, _lock: lock })
+            }
+            Err((file, Errno::EWOULDBLOCK)) => Err(DataDirError::InUse(path, holder(file))),
             Err((_, errno)) => Err(io(errno.into())),
         }
     }
@@ -74,11 +86,35 @@ impl DataDir {
     }
 }
 
+/// Takes the lock, trying for two seconds: a server that was just killed may have left a child between its fork and its
+/// exec, which holds the lock for that long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing is served yet, and a lock that comes free tells nobody"
+)]
+fn lock_soon(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    for _ in 0..40 {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((refused, Errno::EWOULDBLOCK)) => file = refused,
+            other => return other,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+}
+
+/// Which process holds the lock, for a person: the kernel knows that it is held, the file says by whom.
+fn holder(mut file: File) -> String {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    text.trim().parse::<u32>().map_or_else(|_| String::new(), |process| format!(" (process {process})"))
+}
+
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(parent)?;
-    io::Write::write_all(&mut file, content)?;
+    file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(parent)?.sync_all()
@@ -104,7 +140,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDir::take(dir.path()).unwrap();
         let refused = DataDir::take(dir.path()).unwrap_err();
-        assert!(matches!(refused, DataDirError::InUse(_)), "{refused}");
+        assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
         DataDir::take(dir.path()).unwrap();
     }

@@ -1,16 +1,21 @@
 //! The server: options, boot, listeners, and the commands of the binary `ferroform`.
 //!
 //! Reading order: [`options`], [`boot`] (from options to a serving process, and its end), [`assemble`] (how the rooms
-//! become one application), [`listen`], [`tls`], [`data_dir`], then [`commands`] with [`report`].
+//! become one application), [`outside`] (what stands around it), [`listen`], [`tls`], [`data_dir`], then [`commands`]
+//! with [`doctor`] and its [`report`].
 
+pub mod admin;
 pub mod assemble;
 pub mod boot;
 pub mod commands;
 pub mod data_dir;
+pub mod doctor;
+mod greet;
 pub mod listen;
 pub mod log;
 pub mod metrics;
 pub mod options;
+pub mod outside;
 pub mod report;
 mod system;
 pub mod tls;

@@ -1,8 +1,8 @@
 //! `ferroform`: reads the command line and hands over.
 
-use clap::{CommandFactory, FromArgMatches, Parser};
-use ferroform::{boot, commands, options};
-use std::{ffi::OsString, io::Write, process::ExitCode};
+use clap::Parser;
+use ferroform::{boot, commands, doctor, options};
+use std::{error::Error, io::Write, process::ExitCode};
 
 /// A self-hosted, API-compatible Terraform Enterprise: server, runner and client in one program.
 #[derive(Parser)]
@@ -15,18 +15,13 @@ struct Cli {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Run the server: API, scheduler and runner in one process
-    #[command(disable_help_flag = true)]
-    Serve {
-        /// See `ferroform serve --help`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        arguments: Vec<OsString>,
-    },
+    Serve(Box<options::ServeOptions>),
     /// Push a configuration through a run: upload, plan, confirm, apply
     Push(Box<cli::PushArgs>),
     /// Make, list and revoke API tokens, on the server's machine
     Token(commands::TokenArgs),
-    /// Check what the server needs, and say what to do where something is missing
-    Doctor(commands::DoctorArgs),
+    /// Check what a server with these options needs, and say what to do where something is missing
+    Doctor(Box<doctor::DoctorArgs>),
     /// Say which version this is
     Version {
         /// One JSON document
@@ -36,34 +31,26 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
+    let cli: Cli = match options::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = match runtime {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    runtime.block_on(run(cli.command))
+    let code = runtime.block_on(run(cli.command));
+    // Not by dropping it: that waits for blocking work, such as a read of the terminal that nobody answers.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(command: Command) -> ExitCode {
     let result = match command {
-        Command::Serve { arguments } => {
-            let arguments = std::iter::once("ferroform serve".into()).chain(arguments).collect();
-            match options::parse(arguments) {
-                Ok(options) => boot::serve(options).await,
-                Err(error) => error.exit(),
-            }
-        }
+        Command::Serve(options) => boot::serve(*options).await,
         Command::Push(args) => return cli::push(*args).await,
         Command::Token(args) => commands::token(args).await,
-        Command::Doctor(args) => match commands::doctor(args).await {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
+        Command::Doctor(args) => return doctor::doctor(*args).await,
         Command::Version { json } => {
             commands::version(json);
             Ok(())
@@ -75,7 +62,10 @@ async fn run(command: Command) -> ExitCode {
     }
 }
 
-fn failed(error: &dyn std::error::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr().lock(), "ferroform: {error}");
+fn failed(error: &dyn Error) -> ExitCode {
+    // clap says `error:` and ends its lines itself.
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    let _ = writeln!(std::io::stderr().lock(), "ferroform: {text}");
     ExitCode::FAILURE
 }

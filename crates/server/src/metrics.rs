@@ -1,14 +1,11 @@
 //! `/metrics` as Prometheus text: requests by operation and class of status, their time, and what the runner does.
 //!
 //! A handful of counters needs no library: an operation's numbers are four atomics, found by its name in a table that is
-//! made once from the operation table.
+//! made once from the operation table. Runs of the engine are processes of their own, and not part of this one's memory.
 
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::Response,
-};
+use axum::{extract::Request, middleware::Next, response::Response};
 use http_api::{OperationName, Routes};
+use kernel::Timestamp;
 use std::{
     collections::HashMap,
     fmt::Write,
@@ -32,21 +29,34 @@ struct Numbers {
 
 /// The counters of all operations.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<HashMap<&'static str, Numbers>>);
+pub struct Metrics(Arc<Counters>);
+
+#[derive(Debug)]
+struct Counters {
+    operations: HashMap<&'static str, Numbers>,
+    started: Timestamp,
+}
+
+/// The names of what is served beside the table, and of what is not there at all.
+pub(crate) const HEALTH: OperationName = OperationName("server.health.read");
+pub(crate) const METRICS: OperationName = OperationName("server.metrics.read");
+const ABSENT: OperationName = OperationName("absent");
 
 impl Metrics {
-    /// Counters for a table.
-    pub fn new(routes: &Routes) -> Self {
-        let names = routes.operations().iter().map(|operation| operation.name).chain(["absent"]);
-        Self(Arc::new(names.map(|name| (name, Numbers::default())).collect()))
+    /// Counters for a table, and the instant of the start.
+    pub fn new(routes: &Routes, started: Timestamp) -> Self {
+        let more = [HEALTH.0, METRICS.0, ABSENT.0];
+        let names = routes.operations().iter().map(|operation| operation.name).chain(more);
+        let operations = names.map(|name| (name, Numbers::default())).collect();
+        Self(Arc::new(Counters { operations, started }))
     }
 
     /// Counts one request.
     pub async fn record(self, request: Request, next: Next) -> Response {
         let begun = Instant::now();
         let response = next.run(request).await;
-        let name = response.extensions().get::<OperationName>().map_or("absent", |name| name.0);
-        if let Some(numbers) = self.0.get(name) {
+        let name = response.extensions().get::<OperationName>().map_or(ABSENT.0, |name| name.0);
+        if let Some(numbers) = self.0.operations.get(name) {
             let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             let class = usize::from(response.status().as_u16() / 100).clamp(2, 5) - 2;
             numbers.by_class[class].fetch_add(1, Relaxed);
@@ -63,13 +73,16 @@ impl Metrics {
         let mut text = String::from(
             "# HELP ferroform_requests_total Requests answered.\n# TYPE ferroform_requests_total counter\n",
         );
-        let mut operations: Vec<_> = self.0.iter().collect();
+        let mut operations: Vec<_> = self.0.operations.iter().collect();
         operations.sort_by_key(|(name, _)| **name);
         for (name, numbers) in &operations {
             for (class, count) in ["2xx", "3xx", "4xx", "5xx"].iter().zip(&numbers.by_class) {
                 let count = count.load(Relaxed);
                 if count > 0 {
-                    let _ = writeln!(text, "ferroform_requests_total{{operation=\"{name}\",status=\"{class}\"}} {count}");
+                    let _ = writeln!(
+                        text,
+                        "ferroform_requests_total{{operation=\"{name}\",status=\"{class}\"}} {count}"
+                    );
                 }
             }
         }
@@ -85,9 +98,15 @@ impl Metrics {
             for (bound, count) in BUCKETS.iter().zip(&numbers.buckets) {
                 below += count.load(Relaxed);
                 let seconds = *bound as f64 / 1000.0;
-                let _ = writeln!(text, "ferroform_request_seconds_bucket{{operation=\"{name}\",le=\"{seconds}\"}} {below}");
+                let _ = writeln!(
+                    text,
+                    "ferroform_request_seconds_bucket{{operation=\"{name}\",le=\"{seconds}\"}} {below}"
+                );
             }
-            let _ = writeln!(text, "ferroform_request_seconds_bucket{{operation=\"{name}\",le=\"+Inf\"}} {total}");
+            let _ = writeln!(
+                text,
+                "ferroform_request_seconds_bucket{{operation=\"{name}\",le=\"+Inf\"}} {total}"
+            );
             let seconds = numbers.micros.load(Relaxed) as f64 / 1e6;
             let _ = writeln!(text, "ferroform_request_seconds_sum{{operation=\"{name}\"}} {seconds}");
             let _ = writeln!(text, "ferroform_request_seconds_count{{operation=\"{name}\"}} {total}");
@@ -99,6 +118,69 @@ impl Metrics {
              # HELP ferroform_jobs_capacity Phases that may be in progress.\n# TYPE ferroform_jobs_capacity gauge\n\
              ferroform_jobs_capacity {capacity}\n"
         );
+        self.process(&mut text);
         text
+    }
+
+    /// What Prometheus' own libraries say of a process, by the names that dashboards know; what the system does not tell
+    /// is left out.
+    fn process(&self, text: &mut String) {
+        let started = self.0.started.micros() as f64 / 1e6;
+        let memory = memory();
+        let open = std::fs::read_dir("/proc/self/fd").map(|files| files.count() as f64).ok();
+        let gauges = [
+            ("process_start_time_seconds", "Start of the process, in seconds since 1970.", Some(started)),
+            ("process_resident_memory_bytes", "Memory that the server holds, without its runs.", memory),
+            ("process_open_fds", "Open files and connections.", open),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+            }
+        }
+    }
+}
+
+/// Bytes.
+fn memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, extract::Extension, middleware, routing::get};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_request_is_counted_by_its_operation_and_absence_as_such() {
+        let metrics = Metrics::new(&Routes::new(), Timestamp::from_micros(1_500_000));
+        let counted = metrics.clone();
+        let router = Router::new()
+            .route("/here", get(|| async { Extension(HEALTH) }))
+            .layer(middleware::from_fn(move |request, next| counted.clone().record(request, next)));
+        for path in ["/here", "/here", "/elsewhere"] {
+            router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        }
+        let text = metrics.text(1, 2);
+        for line in [
+            "ferroform_requests_total{operation=\"server.health.read\",status=\"2xx\"} 2",
+            "ferroform_requests_total{operation=\"absent\",status=\"4xx\"} 1",
+            "ferroform_request_seconds_bucket{operation=\"server.health.read\",le=\"+Inf\"} 2",
+            "ferroform_request_seconds_count{operation=\"absent\"} 1",
+            "ferroform_jobs_running 1",
+            "process_start_time_seconds 1.5",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        // What Prometheus requires: every sample's family was declared before it.
+        for sample in text.lines().filter(|line| !line.starts_with('#')) {
+            let name = sample.split(['{', ' ']).next().unwrap();
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            let declared = |name: &str| text.contains(&format!("# TYPE {name} "));
+            assert!(declared(name) || family.is_some_and(declared), "{sample}");
+        }
     }
 }

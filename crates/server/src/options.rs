@@ -1,17 +1,24 @@
 //! The options of `serve`: flag > environment (`FERROFORM_*`) > TOML file > default.
 //!
-//! The order is decided once, in [`parse`]: an option that neither a flag nor the environment sets is taken from the file
-//! as if it had been given as a flag. So each option is declared in one place, below, and a key of the file is its flag's
-//! name without the dashes.
+//! Each option is declared in one place, below; [`layers`] decides once, for all of them, which source wins. A key of the
+//! file is its flag's name without the dashes.
 
-use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+mod database;
+mod layers;
+mod values;
 
-const LIMITS: &str = "Limits (times as 90s, 15m, 2h; sizes as 64KiB, 100MiB, 1GiB)";
+pub use database::DatabaseSource;
+pub use layers::parse;
+
+use clap::Parser;
+use std::{path::PathBuf, time::Duration};
+use values::{parse_address, parse_duration, parse_size, parse_tls, parse_url};
+
+const LIMITS: &str = "Limits (times as 90s, 15m, 1h30m, 2d; sizes as 64KiB, 100MiB, 1GiB)";
 
 /// Run the server.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "serve", about = "Run the server: API, scheduler and runner in one process", version)]
+#[command(name = "serve", about = "Run the server: API, scheduler and runner in one process")]
 pub struct ServeOptions {
     /// Folder for everything that is kept; made with mode 0700
     #[arg(long, value_name = "DIR", env = "FERROFORM_DATA_DIR", default_value_os_t = default_data_dir(), help_heading = "Where")]
@@ -19,21 +26,18 @@ pub struct ServeOptions {
     /// TOML file with these options, by their names without dashes in front [default: <data-dir>/ferroform.toml, if there]
     #[arg(long, value_name = "FILE", env = "FERROFORM_CONFIG", help_heading = "Where")]
     pub config: Option<PathBuf>,
-    /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", env = "FERROFORM_LISTEN", default_value = "127.0.0.1:8443", help_heading = "Where")]
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", env = "FERROFORM_LISTEN", default_value = "127.0.0.1:8443", value_parser = parse_address, help_heading = "Where")]
     pub listen: std::net::SocketAddr,
     /// Address that clients use, in URLs that the server gives out [default: from --listen]
-    #[arg(long, value_name = "URL", env = "FERROFORM_URL", help_heading = "Where")]
+    #[arg(long, value_name = "URL", env = "FERROFORM_URL", value_parser = parse_url, help_heading = "Where")]
     pub url: Option<String>,
     /// auto: a certificate authority of its own; off: plain HTTP; CERT,KEY: PEM files
     #[arg(long, value_name = "auto|off|CERT,KEY", env = "FERROFORM_TLS", default_value = "auto", value_parser = parse_tls, help_heading = "Where")]
     pub tls: Tls,
-    /// sqlite, or a postgres:// URL (which may hold a password: then prefer the environment or --database-file)
-    #[arg(long, value_name = "DATABASE", env = "FERROFORM_DATABASE", default_value = "sqlite", hide_env_values = true, help_heading = "Where")]
-    pub database: String,
-    /// File that holds the value of --database
-    #[arg(long, value_name = "FILE", env = "FERROFORM_DATABASE_FILE", help_heading = "Where")]
-    pub database_file: Option<PathBuf>,
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseSource,
 
     /// Runs worked on at the same time; 0 for a server that only serves [default: the number of processors]
     #[arg(long, value_name = "N", env = "FERROFORM_RUNNERS", help_heading = "Runs")]
@@ -56,17 +60,35 @@ pub struct ServeOptions {
     /// Mirror of Terraform's releases. From 1.6 on Terraform is under the BUSL: it is downloaded only if this is set
     #[arg(long, value_name = "URL", env = "FERROFORM_TERRAFORM_MIRROR", help_heading = "Runs")]
     pub terraform_mirror: Option<String>,
-    /// File with OpenPGP keys that may sign what the mirrors serve (repeatable)
-    #[arg(long, value_name = "FILE", help_heading = "Runs")]
+    /// File with OpenPGP keys that may sign what the mirrors serve (repeatable, or separated by commas)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FERROFORM_ENGINE_MIRROR_KEY",
+        value_delimiter = ',',
+        help_heading = "Runs"
+    )]
     pub engine_mirror_key: Vec<PathBuf>,
     /// Refuse to run when the kernel cannot confine runs
     #[arg(long, env = "FERROFORM_REQUIRE_SANDBOX", help_heading = "Runs")]
     pub require_sandbox: bool,
-    /// File or folder that every run may read, besides the system's (repeatable)
-    #[arg(long, value_name = "PATH", help_heading = "Runs")]
+    /// File or folder that every run may read, besides the system's (repeatable, or separated by commas)
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "FERROFORM_RUN_READ",
+        value_delimiter = ',',
+        help_heading = "Runs"
+    )]
     pub run_read: Vec<PathBuf>,
-    /// Environment variable of the server that every run gets, such as HTTPS_PROXY (repeatable)
-    #[arg(long, value_name = "NAME", help_heading = "Runs")]
+    /// Environment variable of the server that every run gets, such as HTTPS_PROXY (repeatable, or separated by commas)
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FERROFORM_RUN_ENV",
+        value_delimiter = ',',
+        help_heading = "Runs"
+    )]
     pub run_env: Vec<String>,
 
     /// Longest plan
@@ -78,7 +100,8 @@ pub struct ServeOptions {
     /// From a cancel until a force-cancel is allowed
     #[arg(long, value_name = "TIME", env = "FERROFORM_FORCE_CANCEL_AFTER", default_value = "60s", value_parser = parse_duration, help_heading = LIMITS)]
     pub force_cancel_after: Duration,
-    /// How long SIGTERM waits for running phases; what still runs then goes on and is taken up by the next start
+    /// How long SIGTERM waits for open requests and running phases; what still runs then goes on without the server, and
+    /// the next start takes it up
     #[arg(long, value_name = "TIME", env = "FERROFORM_GRACE_PERIOD", default_value = "30s", value_parser = parse_duration, help_heading = LIMITS)]
     pub grace_period: Duration,
     /// Largest configuration archive, as uploaded
@@ -116,10 +139,16 @@ pub struct ServeOptions {
     pub database_connections: u32,
 
     /// Form of the log on standard error
-    #[arg(long, value_name = "text|json", env = "FERROFORM_LOG_FORMAT", default_value = "text", help_heading = "Watching it")]
+    #[arg(
+        long,
+        value_name = "text|json",
+        env = "FERROFORM_LOG_FORMAT",
+        default_value = "text",
+        help_heading = "Watching it"
+    )]
     pub log_format: LogFormat,
     /// Serve /metrics here, without a token; loopback is wise
-    #[arg(long, value_name = "ADDR:PORT", env = "FERROFORM_METRICS_LISTEN", help_heading = "Watching it")]
+    #[arg(long, value_name = "ADDR:PORT", env = "FERROFORM_METRICS_LISTEN", value_parser = parse_address, help_heading = "Watching it")]
     pub metrics_listen: Option<std::net::SocketAddr>,
     /// File with the bearer token that may read /metrics on the main address
     #[arg(long, value_name = "FILE", env = "FERROFORM_METRICS_TOKEN_FILE", help_heading = "Watching it")]
@@ -155,180 +184,4 @@ fn default_data_dir() -> PathBuf {
         .map(PathBuf::from)
         .or_else(|| home().map(|home| home.join(".local/share")))
         .map_or_else(|| PathBuf::from("ferroform-data"), |base| base.join("ferroform"))
-}
-
-fn parse_tls(text: &str) -> Result<Tls, String> {
-    match text {
-        "auto" => Ok(Tls::Auto),
-        "off" => Ok(Tls::Off),
-        files => match files.split_once(',') {
-            Some((cert, key)) if !cert.is_empty() && !key.is_empty() => Ok(Tls::Files(cert.into(), key.into())),
-            _ => Err("expected `auto`, `off`, or two PEM files as CERT,KEY".to_owned()),
-        },
-    }
-}
-
-/// `90s`, `15m`, `2h`, `1d`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.parse().map_err(|_| "expected a number with a unit: 90s, 15m, 2h, 1d".to_owned())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(format!("the unit must be s, m, h or d, as in {number}s")),
-    };
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "too long".to_owned())
-}
-
-/// `1024`, `64KiB`, `100MiB`, `1GiB`.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.parse().map_err(|_| "expected a size: 1024, 64KiB, 100MiB, 1GiB".to_owned())?;
-    let factor: u64 = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(format!("the unit must be KiB, MiB or GiB, as in {number}MiB")),
-    };
-    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
-}
-
-/// Reads the options of `serve` from its arguments (program name first), the environment and the file.
-///
-/// # Errors
-/// clap's own, which also carries `--help`; it names the key when the file is at fault.
-pub fn parse(arguments: Vec<OsString>) -> Result<ServeOptions, clap::Error> {
-    let command = ServeOptions::command();
-    let matches = command.clone().try_get_matches_from(&arguments)?;
-    let options = ServeOptions::from_arg_matches(&matches)?;
-    let (file, required) = match &options.config {
-        Some(file) => (file.clone(), true),
-        None => (options.data_dir.join("ferroform.toml"), false),
-    };
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if !required && error.kind() == std::io::ErrorKind::NotFound => return Ok(options),
-        Err(error) => return Err(fault(&command, format!("{} cannot be read: {error}", file.display()))),
-    };
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error| fault(&command, format!("{} is not valid TOML: {error}", file.display())))?;
-    let mut all: Vec<OsString> = arguments.iter().take(1).cloned().collect();
-    for (key, value) in &table {
-        let argument = command.get_arguments().find(|a| a.get_long() == Some(key.as_str()) && key != "config");
-        let Some(argument) = argument else {
-            return Err(fault(&command, format!("{}: there is no option `{key}`", file.display())));
-        };
-        let set = matches.value_source(argument.get_id().as_str());
-        if matches!(set, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
-            continue;
-        }
-        flags(key, value).map(|flags| all.extend(flags)).map_err(|why| {
-            fault(&command, format!("{}: the value of `{key}` {why}", file.display()))
-        })?;
-    }
-    all.extend(arguments.into_iter().skip(1));
-    ServeOptions::from_arg_matches(&command.try_get_matches_from(all)?)
-}
-
-/// A value of the file as the flags that say the same.
-fn flags(key: &str, value: &toml::Value) -> Result<Vec<OsString>, &'static str> {
-    let flag = |text: String| OsString::from(format!("--{key}={text}"));
-    Ok(match value {
-        toml::Value::String(text) => vec![flag(text.clone())],
-        toml::Value::Integer(number) => vec![flag(number.to_string())],
-        toml::Value::Boolean(true) => vec![OsString::from(format!("--{key}"))],
-        toml::Value::Boolean(false) => vec![],
-        toml::Value::Array(items) => {
-            let mut all = Vec::new();
-            for item in items {
-                all.extend(flags(key, item)?);
-            }
-            all
-        }
-        _ => return Err("must be text, a number, true or false, or a list of these"),
-    })
-}
-
-fn fault(command: &clap::Command, message: String) -> clap::Error {
-    command.clone().error(clap::error::ErrorKind::ValueValidation, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
-        parse(std::iter::once("serve").chain(arguments.iter().copied()).map(OsString::from).collect())
-    }
-
-    fn with_file(text: &str, arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ferroform.toml"), text).unwrap();
-        let dir = dir.path().to_str().unwrap();
-        options(&[&["--data-dir", dir], arguments].concat())
-    }
-
-    #[test]
-    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
-        assert_eq!(with_file("", &[]).unwrap().plan_timeout, Duration::from_secs(7200));
-        assert_eq!(with_file("plan-timeout = \"5m\"", &[]).unwrap().plan_timeout, Duration::from_secs(300));
-        let both = with_file("plan-timeout = \"5m\"", &["--plan-timeout", "9s"]).unwrap();
-        assert_eq!(both.plan_timeout, Duration::from_secs(9));
-    }
-
-    #[test]
-    fn the_environment_beats_the_file() {
-        // The environment of a test process is shared, so the question is asked of a process of its own.
-        let exe = std::env::current_exe().unwrap();
-        let output = std::process::Command::new(exe)
-            .args(["--exact", "options::tests::child_prints_the_entry_limit", "--nocapture", "--ignored"])
-            .env("FERROFORM_ENTRY_LIMIT", "77")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("entry-limit=77"), "{text}");
-    }
-
-    #[test]
-    #[ignore = "run by the_environment_beats_the_file in a process of its own"]
-    fn child_prints_the_entry_limit() {
-        println!("entry-limit={}", with_file("entry-limit = 5", &[]).unwrap().entry_limit);
-    }
-
-    #[test]
-    fn an_unknown_key_of_the_file_is_named() {
-        let error = with_file("plan-timeuot = \"5m\"", &[]).unwrap_err().to_string();
-        assert!(error.contains("plan-timeuot"), "{error}");
-    }
-
-    #[test]
-    fn lists_and_switches_come_from_the_file_too() {
-        let o = with_file("run-env = [\"A\", \"B\"]\nrequire-sandbox = true\nentry-limit = 7", &[]).unwrap();
-        assert_eq!(o.run_env, ["A", "B"]);
-        assert!(o.require_sandbox);
-        assert_eq!(o.entry_limit, 7);
-    }
-
-    #[test]
-    fn wrong_values_explain_themselves() {
-        let error = options(&["--plan-timeout", "2 hours"]).unwrap_err().to_string();
-        assert!(error.contains("s, m, h or d"), "{error}");
-        let error = options(&["--upload-limit", "10MB"]).unwrap_err().to_string();
-        assert!(error.contains("KiB, MiB or GiB"), "{error}");
-        let error = options(&["--tls", "on"]).unwrap_err().to_string();
-        assert!(error.contains("CERT,KEY"), "{error}");
-    }
-
-    #[test]
-    fn a_size_and_a_time_have_units() {
-        assert_eq!(parse_size("64KiB"), Ok(65_536));
-        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        assert_eq!(parse_tls("a.pem,b.pem"), Ok(Tls::Files("a.pem".into(), "b.pem".into())));
-    }
 }

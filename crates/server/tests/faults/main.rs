@@ -5,6 +5,10 @@
 //! The real binary is driven over HTTP from several threads and killed at random moments. `FERROFORM_KILLS` sets how often
 //! (10 unless set); the seed is printed, and `FERROFORM_SEED` repeats one.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
+#![expect(clippy::print_stderr, reason = "the seed and the numbers are for the person who runs the tests")]
+#![expect(clippy::disallowed_methods, reason = "a server that is down has no event to wait for")]
+
 mod check;
 mod load;
 mod program;

@@ -1,8 +1,12 @@
 //! The server through its public API, on both databases, with the real engine.
 //!
 //! Each statement A01–A40 of the behaviour's specification is a test named after its sentence, in [`acceptance`].
+//! The binary itself (options, signals, certificates, commands) is in [`program`].
+
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod acceptance;
 mod matrix;
+mod program;
 mod secrets;
 mod seed;

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use testkit::{Api, TestServer, archive};
 
 /// One resource and one output: a plan with changes.
-pub const CHANGE: &str = r#"
+pub(crate) const CHANGE: &str = r#"
 resource "terraform_data" "a" { input = "x" }
 output "o" { value = terraform_data.a.output }
 "#;
 /// Nothing at all to do.
-pub const NOTHING: &str = "locals { a = 1 }";
+pub(crate) const NOTHING: &str = "locals { a = 1 }";
 /// An apply that lasts until somebody ends it.
-pub const SLOW_APPLY: &str = r#"
+pub(crate) const SLOW_APPLY: &str = r#"
 resource "terraform_data" "first" {}
 resource "terraform_data" "slow" {
   depends_on = [terraform_data.first]
@@ -27,7 +27,7 @@ resource "terraform_data" "slow" {
 "#;
 
 /// The admin's API with an organization and a workspace.
-pub async fn workspace(server: &TestServer, attributes: Value) -> (Api, String) {
+pub(crate) async fn workspace(server: &TestServer, attributes: Value) -> (Api, String) {
     let api = server.admin();
     api.organization("acme").await;
     let workspace = api.workspace("acme", "demo", attributes).await;
@@ -35,7 +35,7 @@ pub async fn workspace(server: &TestServer, attributes: Value) -> (Api, String) 
 }
 
 /// A run of `main.tf` that rests at its confirmable plan.
-pub async fn planned(api: &Api, workspace: &str, main: &str) -> String {
+pub(crate) async fn planned(api: &Api, workspace: &str, main: &str) -> String {
     api.uploaded(workspace, archive(&[("main.tf", main)])).await;
     let run = api.run(workspace, json!({})).await;
     api.wait(&run, &["planned"]).await;
@@ -43,6 +43,6 @@ pub async fn planned(api: &Api, workspace: &str, main: &str) -> String {
 }
 
 /// Whether a workspace is locked.
-pub async fn locked(api: &Api, workspace: &str) -> bool {
+pub(crate) async fn locked(api: &Api, workspace: &str) -> bool {
     api.get(&format!("/workspaces/{workspace}")).await.expect(200).attribute("locked") == true
 }
