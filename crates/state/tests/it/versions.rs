@@ -56,7 +56,12 @@ async fn a_state_version_includes_its_outputs_and_its_creator() {
     let included = read["included"].as_array().unwrap();
     let kinds: Vec<&str> = included.iter().map(|item| item["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["state-version-outputs", "state-version-outputs", "users"]);
-    assert_eq!(included[0]["attributes"]["value"], "hunter2");
+    assert_eq!(included[0]["attributes"]["sensitive"], true);
+    assert_eq!(
+        included[0]["attributes"]["value"],
+        Value::Null,
+        "a sensitive value does not come along with something else"
+    );
     assert_eq!(read["data"]["relationships"]["outputs"]["data"][0]["id"], included[0]["id"]);
     assert_eq!(read["data"]["relationships"]["workspace"]["data"]["id"], workspace);
     assert_eq!(read["data"]["relationships"]["run"]["data"], Value::Null);
