@@ -31,6 +31,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    return_large_buffers();
     let cli: Cli = match options::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -43,6 +44,17 @@ fn main() -> ExitCode {
     // Not by dropping it: that waits for blocking work, such as a read of the terminal that nobody answers.
     runtime.shutdown_background();
     code
+}
+
+/// Buffers of 256 KiB and more (states, plans) go back to the system when they are dropped. By default glibc raises that
+/// bound with use and keeps them: after a few states of 16 MB the server held twice the memory that it used.
+#[expect(unsafe_code, reason = "mallopt has no safe form; no other thread exists yet")]
+fn return_large_buffers() {
+    // SAFETY: changes a parameter of the allocator, before any thread but this one is started.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
+    }
 }
 
 async fn run(command: Command) -> ExitCode {
