@@ -1,6 +1,7 @@
 //! Memberships of users in organizations: `/organizations/{organization}/organization-memberships`.
 //!
-//! Inviting an unknown address makes a user who is `invited`. The response of the invitation includes that user by
+//! Inviting an unknown address makes a user who is `invited`, and becomes a member with the first token that the operator
+//! makes for them: there is no page on which to accept. Whoever has a token already is a member at once. The response of the invitation includes that user by
 //! default; other reads include it when asked. Source: the Organization Memberships API; sdk-conformance.md §3.
 
 use crate::{organizations, teams, users};
@@ -158,7 +159,10 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     if member.is_some() {
         return Err(Error::invalid("email", "User is already a member of this organization"));
     }
-    let id = insert(&cx.app, &mut tx, &granted.id, &user, "invited").await?;
+    let token: Option<(String,)> =
+        tx.one("SELECT id FROM tokens WHERE user_id = $1 AND kind = 'user' LIMIT 1", args![&user]).await?;
+    let status = if token.is_some() { "active" } else { "invited" };
+    let id = insert(&cx.app, &mut tx, &granted.id, &user, status).await?;
     for team in asked {
         let team = teams::in_organization(&mut tx, &team, &granted.id).await?;
         teams::add_member(&mut tx, &team, &user).await?;
@@ -213,6 +217,13 @@ async fn document(app: &App, membership: &Membership) -> Result<Resource> {
         .relate("user", Linkage::One("users", membership.user_id.to_string()))
         .relate("organization", Linkage::One("organizations", membership.organization.clone()))
         .relate("teams", Linkage::Many("teams", teams.into_iter().map(|(id,)| id).collect())))
+}
+
+/// Makes an invited user a member wherever they are invited.
+pub(crate) async fn accept_all(tx: &mut Tx, user: &UserId) -> Result<()> {
+    tx.exec("UPDATE organization_memberships SET status = 'active' WHERE user_id = $1", args![user])
+        .await
+        .map(drop)
 }
 
 /// Makes a membership.

@@ -5,7 +5,7 @@
 //! *single* token each, which the next replaces; teams may have more that carry a description.
 //! Source: the User, Team and Organization Token APIs; semantics.md §6.4.
 
-use crate::{organizations, teams};
+use crate::{memberships, organizations, teams};
 use authz::{Actor, perm};
 use axum::http::Method;
 use db::{FromRow, Tx, args};
@@ -377,7 +377,7 @@ pub async fn list_all(app: &App) -> Result<Vec<Listed>> {
         .await
 }
 
-/// Makes a token for a user by name, for the operator.
+/// Makes a token for a user by name, for the operator. With it the user has accepted all invitations.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such user.
@@ -391,6 +391,7 @@ pub async fn create_for(
     let found: Option<(UserId,)> =
         tx.one("SELECT id FROM users WHERE username = $1 AND service = FALSE", args![username]).await?;
     let (user,) = found.ok_or(Error::NotFound)?;
+    memberships::accept_all(&mut tx, &user).await?;
     let text = generate(app);
     let seconds = days.map_or(DEFAULT_LIFE_SECONDS, |days| days.saturating_mul(24 * 3600));
     let new = NewToken {
@@ -402,5 +403,6 @@ pub async fn create_for(
     };
     let id = insert(app, &mut tx, new, &text).await?;
     tx.commit().await?;
+    app.identities.forget();
     Ok((id, text))
 }

@@ -62,10 +62,12 @@ pub fn from_sqlx(error: sqlx::Error) -> Error {
         sqlx::Error::Database(e) if e.is_unique_violation() => {
             Error::conflict("such a resource exists already")
         }
-        // PostgreSQL: shutting down, starting up, crash of a peer, too many connections, out of disk.
+        // PostgreSQL: shutting down, starting up, crash of a peer, too many connections, out of disk; 55000: the
+        // database takes no connections now.
         sqlx::Error::Database(e)
-            if e.code()
-                .is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c.starts_with("53")) =>
+            if e.code().is_some_and(|c| {
+                c.starts_with("57P") || c.starts_with("08") || c.starts_with("53") || c == "55000"
+            }) =>
         {
             tracing::error!(%error, "the database cannot serve");
             Error::Unavailable("the database cannot serve this now; try again".to_owned())

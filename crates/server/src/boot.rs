@@ -62,7 +62,8 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     assembled.start(admin.as_ref().map(|admin| &admin.token)).await?;
     let metrics = Metrics::new(&assembled.routes, env.now());
     let router = outside::router(&assembled, &metrics, metrics_token.as_ref());
-    tokio::spawn(keep_fresh(certificates.clone(), app.clone()));
+    let hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(keep_fresh(hangup, certificates.clone(), app.clone()));
     if let Some(listener) = metrics_listener {
         tokio::spawn(serve_metrics(listener, app.clone(), metrics));
     }
@@ -245,8 +246,7 @@ async fn drain(app: &App, deadline: Instant) {
 }
 
 /// Renews certificates in time, and on SIGHUP, which without this would end the process.
-async fn keep_fresh(certificates: Option<Arc<tls::Certificates>>, app: App) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn keep_fresh(mut hangup: Signal, certificates: Option<Arc<tls::Certificates>>, app: App) {
     loop {
         tokio::select! {
             _ = hangup.recv() => tracing::info!("looking at the certificates again"),

@@ -3,6 +3,7 @@
 //! A connection costs its peer something: who sends no request in time, stops in the middle of one or of its body, or does
 //! not take the answer, is cut off ([`Patience`]). Requests may take as long as they need.
 
+mod open;
 mod stall;
 
 use crate::tls::Certificates;
@@ -15,8 +16,10 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
+use open::{Answer, Open};
 use stall::{Coming, Taken};
 use std::{
+    convert::Infallible,
     io,
     sync::{
         Arc,
@@ -35,6 +38,8 @@ use tower::Service;
 
 /// Connections at a time; beyond that new ones wait to be accepted.
 const CONNECTIONS: usize = 4096;
+/// At the end: how long a connection may stay after the last request, for its answer to arrive and for HTTP/2's farewell.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a peer is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,7 @@ struct Serving {
     acceptor: Option<TlsAcceptor>,
     router: Router,
     patience: Patience,
+    open: Arc<Open>,
 }
 
 /// Serves until `closing` completes, then lets open requests finish until the instant that it gives, and returns that.
@@ -76,7 +82,7 @@ pub async fn serve(
 ) -> io::Result<Instant> {
     let config = certificates.map(|certificates| certificates.server_config()).transpose();
     let acceptor = config.map_err(io::Error::other)?.map(|config| TlsAcceptor::from(Arc::new(config)));
-    let serving = Serving { acceptor, router, patience };
+    let serving = Serving { acceptor, router, patience, open: Arc::default() };
     let graceful = GracefulShutdown::new();
     let (closed, when_closed) = watch::channel(());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -105,8 +111,13 @@ pub async fn serve(
         });
     };
     drop((listener, closed));
-    if tokio::time::timeout_at(deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests had not ended within the grace period");
+    // A peer that does not react keeps its connection for ever; without a request that is its own affair.
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = serving.open.quiet_for(LINGER) => {}
+        () = tokio::time::sleep_until(deadline) => {
+            tracing::warn!("some requests had not ended within the grace period");
+        }
     }
     Ok(deadline)
 }
@@ -130,7 +141,7 @@ impl Serving {
     }
 
     async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, watcher: Watcher) {
-        let Self { router, patience, .. } = self;
+        let Self { router, patience, open, .. } = self;
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(patience.next);
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(patience.still / 2));
@@ -138,7 +149,11 @@ impl Serving {
         let mark = asked.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             mark.store(true, Relaxed);
-            router.clone().call(request_of(request, patience.still))
+            let (open, mut router) = (open.begin(), router.clone());
+            async move {
+                let Ok(answer) = router.call(request_of(request, patience.still)).await;
+                Ok::<_, Infallible>(answer.map(|body| Answer::new(body, open)))
+            }
         });
         let io = TokioIo::new(Taken::new(stream, patience.still));
         let served = watcher.watch(builder.serve_connection(io, service).into_owned());
@@ -174,6 +189,8 @@ mod tests {
     /// Long for a machine, short for a person.
     const SOON: Duration = Duration::from_millis(100);
     const LONG: Duration = Duration::from_secs(3600);
+    /// A test that waits for longer has failed.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     struct Running {
         address: SocketAddr,
@@ -203,15 +220,15 @@ mod tests {
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // The end may come as a reset, when the server did not want to read on.
-        let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8(answer).unwrap()
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end");
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     #[tokio::test]
     async fn who_sends_no_request_is_cut_off_in_every_state() {
         let server = running(echo(), patience(SOON, LONG, LONG)).await;
         for start in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\n"] {
-            let answer = tokio::time::timeout(LONG / 60, sent(server.address, start)).await.unwrap();
+            let answer = sent(server.address, start).await;
             assert!(!answer.contains("200"), "{start:?}: {answer}");
         }
     }
@@ -240,7 +257,7 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         // With nobody else connected the server ends as soon as this connection does, long before the deadline.
         server.close.send(Instant::now() + LONG).unwrap();
-        tokio::time::timeout(LONG / 60, server.served).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, server.served).await.unwrap().unwrap().unwrap();
         drop(stream);
     }
 
@@ -264,7 +281,18 @@ mod tests {
         assert!(!server.served.is_finished(), "the request is still open");
         gate.notify_one();
         assert!(request.await.unwrap().ends_with("finished"));
-        tokio::time::timeout(LONG / 60, server.served).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, server.served).await.unwrap().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn at_the_end_a_peer_that_does_not_react_is_not_waited_for() {
+        let server = running(echo(), patience(LONG, LONG, LONG)).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // HTTP/2's preface and empty settings; the settings in return say that the connection stands.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        stream.read_exact(&mut [0; 9]).await.unwrap();
+        server.close.send(Instant::now() + LONG).unwrap();
+        tokio::time::timeout(PATIENCE, server.served).await.unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -279,6 +307,6 @@ mod tests {
         let _request = tokio::spawn(sent(server.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
         begun.notified().await;
         server.close.send(Instant::now() + SOON).unwrap();
-        tokio::time::timeout(LONG / 60, server.served).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, server.served).await.unwrap().unwrap().unwrap();
     }
 }

@@ -123,7 +123,7 @@ pub async fn address(options: &ServeOptions) -> Check {
 async fn ask_health(options: &ServeOptions) -> Result<String, Box<dyn Error>> {
     // One provider for the process; a second installation is refused and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy();
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy();
     let (scheme, client) = match &options.tls {
         Tls::Off => ("http", client),
         Tls::Auto => {

@@ -1,13 +1,22 @@
 //! Raw JSON over HTTP, and the few sentences that every test begins with.
 
 use crate::server::PATIENCE;
+use http_api::App;
+use kernel::ids::RunId;
 use reqwest::{Method, StatusCode};
+use runs::jobs::Jobs;
 use serde_json::{Value, json};
-use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Statuses that a run does not leave.
+const FINAL: [&str; 5] = ["applied", "discarded", "errored", "canceled", "planned_and_finished"];
+const STX: char = '\u{2}';
+const ETX: char = '\u{3}';
 
 /// The API as one caller.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Api {
+    app: App,
     http: reqwest::Client,
     url: String,
     token: Option<String>,
@@ -73,7 +82,7 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn new(url: &str, token: Option<&str>) -> Self {
+    pub(crate) fn new(app: &App, url: &str, token: Option<&str>) -> Self {
         // One provider for the process; a second installation is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -82,7 +91,7 @@ impl Api {
             .tcp_nodelay(true)
             .build()
             .expect("a client without special wishes can be made");
-        Self { http, url: url.to_owned(), token: token.map(str::to_owned) }
+        Self { app: app.clone(), http, url: url.to_owned(), token: token.map(str::to_owned) }
     }
 
     /// Sends a request to a path below `/api/v2`, or to a whole URL.
@@ -150,8 +159,8 @@ impl Api {
         self.post(&format!("/organizations/{organization}/workspaces"), body).await.expect(201).id()
     }
 
-    /// Makes a team that has a level of access to a workspace, and gives the team's token.
-    pub async fn team_token(&self, organization: &str, name: &str, workspace: &str, level: &str) -> String {
+    /// Makes a team that has a level of access to a workspace; its id.
+    pub async fn team(&self, organization: &str, name: &str, workspace: &str, level: &str) -> String {
         let body = json!({ "data": { "type": "teams", "attributes": { "name": name } } });
         let team = self.post(&format!("/organizations/{organization}/teams"), body).await.expect(201).id();
         let access = json!({ "data": { "type": "team-workspaces", "attributes": { "access": level }, "relationships": {
@@ -159,8 +168,25 @@ impl Api {
             "workspace": { "data": { "type": "workspaces", "id": workspace } },
         }}});
         self.post("/team-workspaces", access).await.expect(201);
+        team
+    }
+
+    /// Makes such a team, and gives the team's token.
+    pub async fn team_token(&self, organization: &str, name: &str, workspace: &str, level: &str) -> String {
+        let team = self.team(organization, name, workspace, level).await;
         let made = self.post(&format!("/teams/{team}/authentication-token"), json!({})).await.expect(201);
         made.attribute("token").as_str().expect("a new token is shown").to_owned()
+    }
+
+    /// Invites an address into an organization and some of its teams; the name of the user behind it.
+    pub async fn invite(&self, organization: &str, email: &str, teams: &[&str]) -> String {
+        let teams: Vec<_> = teams.iter().map(|id| json!({ "type": "teams", "id": id })).collect();
+        let body = json!({ "data": { "type": "organization-memberships", "attributes": { "email": email },
+            "relationships": { "teams": { "data": teams } } } });
+        let path = format!("/organizations/{organization}/organization-memberships");
+        let invited = self.post(&path, body).await.expect(201);
+        let user = &invited.json["included"][0]["attributes"]["username"];
+        user.as_str().expect("the user is included").to_owned()
     }
 
     /// Makes the organization's token.
@@ -205,50 +231,94 @@ impl Api {
         self.ask_run(workspace, None, attributes).await.expect(201).id()
     }
 
-    /// Waits until a run has one of these statuses, woken by its logs.
+    /// Locks a workspace.
+    pub async fn lock(&self, workspace: &str) {
+        self.post(&format!("/workspaces/{workspace}/actions/lock"), json!({})).await.expect(200);
+    }
+
+    /// Unlocks a workspace.
+    pub async fn unlock(&self, workspace: &str) {
+        self.post(&format!("/workspaces/{workspace}/actions/unlock"), json!({})).await.expect(200);
+    }
+
+    /// A run's status.
+    pub async fn status(&self, run: &str) -> String {
+        let found = self.get(&format!("/runs/{run}")).await.expect(200);
+        found.attribute("status").as_str().expect("every run has a status").to_owned()
+    }
+
+    /// Waits until a run has one of these statuses. It asks again only when the server has said that the run changed, so
+    /// this also fails when the server forgets to say so.
     ///
     /// # Panics
-    /// When it ends otherwise, with its document and logs.
+    /// When the run ends otherwise or does not get there, with its document and logs.
     pub async fn wait(&self, run: &str, statuses: &[&str]) -> Answer {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            let watch = self.app.area::<Jobs>().watch(&RunId::from(run));
+            let changed = watch.notified();
+            tokio::pin!(changed);
+            // Before the run is read, so that no change falls between.
+            changed.as_mut().enable();
             let found = self.get(&format!("/runs/{run}")).await.expect(200);
             let status = found.attribute("status").as_str().unwrap_or_default().to_owned();
             if statuses.contains(&status.as_str()) {
                 return found;
             }
-            let final_ = ["applied", "discarded", "errored", "canceled", "planned_and_finished"];
-            let late = tokio::time::Instant::now() > deadline;
-            if final_.contains(&status.as_str()) || late {
-                let (plan, apply) = (self.log(run, "plan").await, self.log(run, "apply").await);
-                panic!("{run} is {status}, not {statuses:?}\n{}\nplan: {plan}\napply: {apply}", found.json);
+            if FINAL.contains(&status.as_str()) || timeout_at(deadline, changed).await.is_err() {
+                let now = self.get(&format!("/runs/{run}")).await.expect(200);
+                let (plan, apply) = (self.log_so_far(run, "plan").await, self.log_so_far(run, "apply").await);
+                panic!(
+                    "{run} was last said to be {status}, and is {}; not {statuses:?}\n{:#}\nplan: {plan}\napply: {apply}",
+                    now.attribute("status"),
+                    now.json
+                );
             }
-            self.pause(run, &status).await;
         }
     }
 
-    /// Waits for something to happen to a run: the server holds a log read open until its log grows or ends.
-    async fn pause(&self, run: &str, status: &str) {
-        let phase = if status.starts_with("appl") || status == "confirmed" { "apply" } else { "plan" };
-        match status {
-            "planning" | "applying" => drop(self.log(run, phase).await),
-            // Short statuses that the scheduler leaves at once, or that somebody else ends.
-            _ => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
+    /// Reads the live log of a run's `plan` or `apply` until it says something.
+    ///
+    /// # Panics
+    /// When it ends without, or does not say it in time, with what it said.
+    pub async fn wait_for_log(&self, run: &str, phase: &str, text: &str) {
+        self.follow(run, phase, |log| log.contains(text), text).await;
     }
 
-    /// The whole log of a run's `plan` or `apply`, without its marks; follows it to its end when it is live.
+    /// The whole log of a run's `plan` or `apply`, without its marks. Of one that is being written, until its end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
     pub async fn log(&self, run: &str, phase: &str) -> String {
+        let log = self.follow(run, phase, |log| log.ends_with(ETX), "its end").await;
+        log.trim_matches([STX, ETX]).to_owned()
+    }
+
+    /// What there is of a log now.
+    pub async fn log_so_far(&self, run: &str, phase: &str) -> String {
+        let url = self.log_url(run, phase).await;
+        let log = self.get(&format!("{url}?offset=0")).await.expect(200).bytes;
+        String::from_utf8_lossy(&log).trim_matches([STX, ETX]).to_owned()
+    }
+
+    async fn log_url(&self, run: &str, phase: &str) -> String {
         let found = self.get(&format!("/runs/{run}/{phase}")).await.expect(200);
-        let url = found.attribute("log-read-url").as_str().expect("every phase has a log").to_owned();
-        let mut log = Vec::new();
+        found.attribute("log-read-url").as_str().expect("every phase has a log").to_owned()
+    }
+
+    /// Reads on, held by the server while there is nothing new, until the log is as wanted.
+    async fn follow(&self, run: &str, phase: &str, enough: impl Fn(&str) -> bool, wanted: &str) -> String {
+        let (url, mut log) = (self.log_url(run, phase).await, Vec::new());
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let part = self.get(&format!("{url}?limit=65536&offset={}", log.len())).await.expect(200).bytes;
-            log.extend_from_slice(&part);
-            let pending = found.attribute("status") == "pending" || found.attribute("status") == "queued";
-            if log.last() == Some(&0x03) || (part.is_empty() || pending) {
-                return String::from_utf8_lossy(&log).trim_matches(['\u{2}', '\u{3}']).to_owned();
+            let text = String::from_utf8_lossy(&log);
+            if enough(&text) {
+                return text.into_owned();
             }
+            let open = !text.ends_with(ETX) && Instant::now() < deadline;
+            assert!(open, "the {phase} log of {run} does not come to {wanted:?}: {text}");
+            let part = self.get(&format!("{url}?offset={}", log.len())).await.expect(200);
+            log.extend_from_slice(&part.bytes);
         }
     }
 }

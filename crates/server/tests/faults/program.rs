@@ -110,6 +110,21 @@ impl Program {
         }
     }
 
+    /// SIGTERM until the server has ended, which the second one does.
+    pub(crate) fn signal_until_it_ends(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("the second signal did not end the server: {}", self.words());
+            }
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Ends the server for good; its data stays until this is dropped.
     pub(crate) fn stop(&mut self) {
         self.terminate();

@@ -64,11 +64,11 @@ on_both! {
         let (api, ws) = planted(server).await;
         let run = api.run(&ws, json!({})).await;
         api.wait(&run, &["planned"]).await;
-        settled(server).await;
+        server.settled().await;
         assert_eq!(found(server.dir.path()), Vec::<String>::new(), "while it waits");
         api.act(&format!("/runs/{run}/actions/apply")).await;
         api.wait(&run, &["applied"]).await;
-        settled(server).await;
+        server.settled().await;
         assert_eq!(found(server.dir.path()), Vec::<String>::new(), "after it");
     }
 
@@ -119,13 +119,5 @@ on_both! {
             assert!(!reached, "{attempt} succeeded");
         }
         assert!(!outside.path().join("written").exists());
-    }
-}
-
-/// Waits until every job of the server has put its directory in order.
-async fn settled(server: &TestServer) {
-    let jobs = server.assembled.app.area::<runs::jobs::Jobs>();
-    while jobs.running() > 0 {
-        jobs.one_ended().await;
     }
 }

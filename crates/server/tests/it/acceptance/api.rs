@@ -1,3 +1,5 @@
+//! The shape of the API itself.
+
 use super::{CHANGE, NOTHING, workspace};
 use serde_json::json;
 use testkit::{archive, on_both};

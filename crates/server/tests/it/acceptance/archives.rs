@@ -4,7 +4,7 @@ use super::{CHANGE, workspace};
 use serde_json::json;
 use std::path::Path;
 use tar::EntryType;
-use testkit::{Database, Settings, archive, archive::header, on_both, raw_archive, server};
+use testkit::{Settings, archive, archive::header, on_both, raw_archive};
 
 /// Every file below a folder.
 fn files(dir: &Path) -> Vec<String> {
@@ -103,65 +103,47 @@ fn small() -> Settings {
     Settings { archives, ..Settings::default() }
 }
 
-async fn a28(server: testkit::TestServer) {
-    let (api, ws) = workspace(&server, json!({})).await;
-    let zeros = "0".repeat(3 << 20);
-    let many: Vec<(String, &str)> = (0..30).map(|n| (format!("f{n}.tf"), "")).collect();
-    let many: Vec<(&str, &str)> = many.iter().map(|(name, text)| (name.as_str(), *text)).collect();
-    for (kind, bytes) in [("size and ratio", archive(&[("main.tf", &zeros)])), ("entries", archive(&many))] {
+on_both! {
+    async fn a28_a_bomb_is_stopped_at_its_cap(server, small()) {
+        let (api, ws) = workspace(server, json!({})).await;
+        let zeros = "0".repeat(3 << 20);
+        let many: Vec<(String, &str)> = (0..30).map(|n| (format!("f{n}.tf"), "")).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        for (kind, bytes) in [("size and ratio", archive(&[("main.tf", &zeros)])), ("entries", archive(&many))] {
+            let (id, url) = api.configuration(&ws, json!({})).await;
+            let refused = api.put(&url, bytes).await.expect(422);
+            assert!(
+                refused.error().contains("limit")
+                    || refused.error().contains("exceed")
+                    || refused.error().contains("more than"),
+                "{kind}: {}",
+                refused.error()
+            );
+            assert_eq!(
+                api.get(&format!("/configuration-versions/{id}")).await.attribute("status"),
+                "errored",
+                "{kind}"
+            );
+        }
+        assert!(files(&server.dir.path().join("objects")).is_empty(), "the disk is freed");
+        let (_, url) = api.configuration(&ws, json!({ "auto-queue-runs": false })).await;
+        api.put(&url, archive(&[("main.tf", CHANGE)])).await.expect(200);
+    }
+
+    async fn a29_a_body_over_the_cap_is_413_and_never_uploaded(server, small()) {
+        let (api, ws) = workspace(server, json!({})).await;
+        let noise: Vec<u8> = (0..400_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let (id, url) = api.configuration(&ws, json!({})).await;
-        let refused = api.put(&url, bytes).await.expect(422);
-        assert!(
-            refused.error().contains("limit")
-                || refused.error().contains("exceed")
-                || refused.error().contains("more than"),
-            "{kind}: {}",
-            refused.error()
-        );
-        assert_eq!(
-            api.get(&format!("/configuration-versions/{id}")).await.attribute("status"),
-            "errored",
-            "{kind}"
-        );
+        // Announced: refused before it is sent.
+        let refused = api.put(&url, noise.clone()).await.expect(413);
+        assert!(refused.error().contains("200000"), "{}", refused.error());
+        // Not announced: refused on the way. The server may close before all is sent.
+        let chunks: Vec<Result<Vec<u8>, std::io::Error>> =
+            noise.chunks(10_000).map(|chunk| Ok(chunk.to_vec())).collect();
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
+        if let Ok(answer) = api.put_streamed(&url, body).await {
+            assert!([413, 422].contains(&answer.status.as_u16()), "{}", answer.status);
+        }
+        assert_ne!(api.get(&format!("/configuration-versions/{id}")).await.attribute("status"), "uploaded");
     }
-    assert!(files(&server.dir.path().join("objects")).is_empty(), "the disk is freed");
-    let (_, url) = api.configuration(&ws, json!({ "auto-queue-runs": false })).await;
-    api.put(&url, archive(&[("main.tf", CHANGE)])).await.expect(200);
-}
-
-async fn a29(server: testkit::TestServer) {
-    let (api, ws) = workspace(&server, json!({})).await;
-    let noise: Vec<u8> = (0..400_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let (id, url) = api.configuration(&ws, json!({})).await;
-    // Announced: refused before it is sent.
-    let refused = api.put(&url, noise.clone()).await.expect(413);
-    assert!(refused.error().contains("200000"), "{}", refused.error());
-    // Not announced: refused on the way. The server may close before all is sent.
-    let chunks: Vec<Result<Vec<u8>, std::io::Error>> =
-        noise.chunks(10_000).map(|chunk| Ok(chunk.to_vec())).collect();
-    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
-    if let Ok(answer) = api.put_streamed(&url, body).await {
-        assert!([413, 422].contains(&answer.status.as_u16()), "{}", answer.status);
-    }
-    assert_ne!(api.get(&format!("/configuration-versions/{id}")).await.attribute("status"), "uploaded");
-}
-
-#[test]
-fn a28_a_bomb_is_stopped_at_its_cap_sqlite() {
-    server::run_with(Database::Sqlite, small(), |server| Box::pin(a28(server)));
-}
-
-#[test]
-fn a28_a_bomb_is_stopped_at_its_cap_postgres() {
-    server::run_with(Database::Postgres, small(), |server| Box::pin(a28(server)));
-}
-
-#[test]
-fn a29_a_body_over_the_cap_is_413_and_never_uploaded_sqlite() {
-    server::run_with(Database::Sqlite, small(), |server| Box::pin(a29(server)));
-}
-
-#[test]
-fn a29_a_body_over_the_cap_is_413_and_never_uploaded_postgres() {
-    server::run_with(Database::Postgres, small(), |server| Box::pin(a29(server)));
 }

@@ -1,3 +1,5 @@
+//! Uploads, and what runs make of them.
+
 use super::{CHANGE, NOTHING, planned, workspace};
 use serde_json::json;
 use testkit::{archive, on_both, raw_archive};

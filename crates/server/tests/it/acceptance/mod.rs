@@ -1,11 +1,14 @@
-//! A01–A40.
+//! A01–A40, and what else holds of the same things.
 
 mod api;
 mod archives;
+mod cancel;
 mod configurations;
 mod permissions;
+mod queue;
 mod runs;
 mod states;
+mod variables;
 
 use serde_json::{Value, json};
 use testkit::{Api, TestServer, archive};
@@ -17,14 +20,6 @@ output "o" { value = terraform_data.a.output }
 "#;
 /// Nothing at all to do.
 pub(crate) const NOTHING: &str = "locals { a = 1 }";
-/// An apply that lasts until somebody ends it.
-pub(crate) const SLOW_APPLY: &str = r#"
-resource "terraform_data" "first" {}
-resource "terraform_data" "slow" {
-  depends_on = [terraform_data.first]
-  provisioner "local-exec" { command = "sleep 60" }
-}
-"#;
 
 /// The admin's API with an organization and a workspace.
 pub(crate) async fn workspace(server: &TestServer, attributes: Value) -> (Api, String) {
@@ -36,10 +31,15 @@ pub(crate) async fn workspace(server: &TestServer, attributes: Value) -> (Api, S
 
 /// A run of `main.tf` that rests at its confirmable plan.
 pub(crate) async fn planned(api: &Api, workspace: &str, main: &str) -> String {
-    api.uploaded(workspace, archive(&[("main.tf", main)])).await;
-    let run = api.run(workspace, json!({})).await;
+    let run = run_of(api, workspace, main).await;
     api.wait(&run, &["planned"]).await;
     run
+}
+
+/// A run of `main.tf`.
+pub(crate) async fn run_of(api: &Api, workspace: &str, main: &str) -> String {
+    api.uploaded(workspace, archive(&[("main.tf", main)])).await;
+    api.run(workspace, json!({})).await
 }
 
 /// Whether a workspace is locked.

@@ -1,3 +1,5 @@
+//! Who may do what.
+
 use super::{CHANGE, planned, workspace};
 use serde_json::json;
 use testkit::{archive, on_both};
@@ -38,6 +40,9 @@ on_both! {
         let state = json!({ "data": { "attributes": { "serial": 1, "md5": "0", "state": "" } } });
         token.post(&format!("/workspaces/{ws}/state-versions"), state).await.expect(404);
         assert!(admin.get(&format!("/workspaces/{ws}/runs")).await.ids().is_empty());
+        assert_eq!(admin.get(&format!("/workspaces/{ws}/configuration-versions")).await.ids().len(), 1);
+        admin.get(&format!("/workspaces/{ws}/current-state-version")).await.expect(404);
+        // Although it may do other things.
         token.workspace("acme", "made-by-the-organization", json!({})).await;
     }
 
@@ -74,6 +79,23 @@ on_both! {
         token.get("/account/details").await.expect(200);
         server.assembled.app.env.advance(61_000_000);
         token.get("/account/details").await.expect(401);
+    }
+
+    async fn an_invited_person_is_a_member_once_they_have_a_token(server) {
+        let (admin, ws) = workspace(server, json!({})).await;
+        let team = admin.team("acme", "readers", &ws, "read").await;
+        let username = admin.invite("acme", "bob@example.com", &[&team]).await;
+        let members = "/organizations/acme/organization-memberships?filter%5Bemail%5D=bob@example.com";
+        let status = || async { admin.get(members).await.expect(200).json["data"][0]["attributes"]["status"].clone() };
+        assert_eq!(status().await, "invited");
+        let (_, token) = accounts::tokens::create_for(&server.assembled.app, &username, "laptop", None).await.unwrap();
+        assert_eq!(status().await, "active");
+        let bob = server.with_token(token.expose());
+        bob.get(&format!("/workspaces/{ws}")).await.expect(200);
+        admin.organization("other").await;
+        bob.get("/organizations/other").await.expect(404);
+        admin.invite("other", "bob@example.com", &[]).await;
+        bob.get("/organizations/other").await.expect(200);
     }
 
     async fn access_that_is_taken_away_is_gone_at_once(server) {

@@ -1,8 +1,10 @@
+//! States from outside of runs.
+
 use super::workspace;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use md5::Digest;
 use serde_json::{Value, json};
-use testkit::{Api, archive, on_both};
+use testkit::on_both;
 
 fn md5(bytes: &[u8]) -> String {
     md5::Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -26,10 +28,6 @@ fn inline(serial: u32, lineage: &str, bytes: &[u8], more: Value) -> Value {
     json!({ "data": { "type": "state-versions", "attributes": attributes } })
 }
 
-async fn lock(api: &Api, ws: &str) {
-    api.post(&format!("/workspaces/{ws}/actions/lock"), json!({})).await.expect(200);
-}
-
 on_both! {
     async fn a36_a_state_is_taken_only_from_the_holder_of_the_lock(server) {
         let (api, ws) = workspace(server, json!({})).await;
@@ -37,7 +35,7 @@ on_both! {
         let body = || inline(1, "l", &state(1, "l", "x"), json!({}));
         api.post(&path, body()).await.expect(409);
         let team = server.with_token(&api.team_token("acme", "writers", &ws, "write").await);
-        lock(&team, &ws).await;
+        team.lock(&ws).await;
         api.post(&path, body()).await.expect(409);
         team.post(&path, body()).await.expect(201);
         assert_eq!(api.get(&format!("/workspaces/{ws}/current-state-version")).await.expect(200).attribute("serial"), 1);
@@ -46,7 +44,7 @@ on_both! {
     async fn a37_serial_content_and_lineage_are_compared_with_the_newest_state(server) {
         let (api, ws) = workspace(server, json!({})).await;
         let path = format!("/workspaces/{ws}/state-versions");
-        lock(&api, &ws).await;
+        api.lock(&ws).await;
         let five = state(5, "l", "x");
         api.post(&path, inline(5, "l", &five, json!({}))).await.expect(201);
         api.post(&path, inline(4, "l", &state(4, "l", "y"), json!({}))).await.expect(412);
@@ -59,7 +57,7 @@ on_both! {
 
     async fn a38_an_announced_state_is_final_once_it_is_uploaded(server) {
         let (api, ws) = workspace(server, json!({})).await;
-        lock(&api, &ws).await;
+        api.lock(&ws).await;
         let bytes = state(1, "l", "x");
         let body = json!({ "data": { "attributes": { "serial": 1, "lineage": "l", "md5": md5(&bytes) } } });
         let made = api.post(&format!("/workspaces/{ws}/state-versions"), body).await.expect(201);
@@ -70,45 +68,15 @@ on_both! {
         let read = api.get(&format!("/state-versions/{}", made.id())).await.expect(200);
         assert_eq!(read.attribute("status"), "finalized");
         assert!(read.attribute("hosted-state-upload-url").is_null());
-        api.post(&format!("/workspaces/{ws}/actions/unlock"), json!({})).await.expect(200);
+        api.unlock(&ws).await;
         let download = read.attribute("hosted-state-download-url").as_str().unwrap();
         assert_eq!(api.get(download).await.expect(200).bytes, bytes);
-    }
-
-    async fn a39_a_sensitive_value_is_shown_to_nobody_and_only_it_may_change(server) {
-        let (api, ws) = workspace(server, json!({})).await;
-        let vars = format!("/workspaces/{ws}/vars");
-        let attributes = json!({ "key": "password", "value": "hunter2", "category": "terraform", "sensitive": true });
-        let made = api.post(&vars, json!({ "data": { "attributes": attributes } })).await.expect(201);
-        assert!(made.attribute("value").is_null());
-        let path = format!("{vars}/{}", made.id());
-        for level in ["read", "admin"] {
-            let team = server.with_token(&api.team_token("acme", level, &ws, level).await);
-            assert!(team.get(&path).await.expect(200).attribute("value").is_null(), "{level}");
-            assert!(!team.get(&vars).await.json.to_string().contains("hunter2"), "{level}");
-        }
-        let change = |attributes: Value| json!({ "data": { "attributes": attributes } });
-        api.patch(&path, change(json!({ "key": "other" }))).await.expect(422);
-        api.patch(&path, change(json!({ "sensitive": false }))).await.expect(422);
-        let main = "variable \"password\" { sensitive = true }\noutput \"n\" { value = nonsensitive(length(var.password)) }";
-        api.uploaded(&ws, archive(&[("main.tf", main)])).await;
-        api.post(&format!("/workspaces/{ws}/actions/lock"), json!({})).await.expect(200);
-        let pending = api.run(&ws, json!({ "auto-apply": true })).await;
-        let changed = api.patch(&path, change(json!({ "value": "longer-secret" }))).await.expect(200);
-        assert_ne!(changed.attribute("version-id"), made.attribute("version-id"));
-        let next = api.run(&ws, json!({ "auto-apply": true })).await;
-        api.post(&format!("/workspaces/{ws}/actions/unlock"), json!({})).await.expect(200);
-        api.wait(&pending, &["applied"]).await;
-        assert!(api.log(&pending, "apply").await.contains('7'), "the value as it was when the run was made");
-        api.wait(&next, &["applied"]).await;
-        let outputs = api.get(&format!("/workspaces/{ws}/current-state-version-outputs")).await;
-        assert_eq!(outputs.json["data"][0]["attributes"]["value"], 13);
     }
 
     async fn a_rollback_makes_an_older_state_current_under_a_new_serial(server) {
         let (api, ws) = workspace(server, json!({})).await;
         let path = format!("/workspaces/{ws}/state-versions");
-        lock(&api, &ws).await;
+        api.lock(&ws).await;
         let first = api.post(&path, inline(1, "l", &state(1, "l", "old"), json!({}))).await.expect(201).id();
         api.post(&path, inline(2, "l", &state(2, "l", "new"), json!({}))).await.expect(201);
         let body = json!({ "data": { "type": "state-versions", "relationships": {

@@ -47,8 +47,10 @@ impl Server {
     }
 
     fn command(dir: &Path, more: &[&str]) -> Command {
-        let mut command = ferroform(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        let mut command = ferroform(&["serve", "--log-format", "json"]);
         command.args(["--no-engine-download", "--data-dir"]).arg(dir).args(more);
+        // Flags may choose otherwise.
+        command.env("FERROFORM_LISTEN", "127.0.0.1:0");
         command
     }
 
