@@ -82,16 +82,24 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn new(app: &App, url: &str, token: Option<&str>) -> Self {
+    /// The API of a server at a URL, for nobody yet.
+    pub(crate) fn new(app: &App, url: &str) -> Self {
         // One provider for the process; a second installation is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .tcp_nodelay(true)
+            // Nothing is encrypted here, and reading the system's certificates takes longer than many a test.
+            .tls_certs_only([])
             .build()
             .expect("a client without special wishes can be made");
-        Self { app: app.clone(), http, url: url.to_owned(), token: token.map(str::to_owned) }
+        Self { app: app.clone(), http, url: url.to_owned(), token: None }
+    }
+
+    /// The same for the holder of a token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// Sends a request to a path below `/api/v2`, or to a whole URL.

@@ -123,6 +123,7 @@ pub struct TestServer {
     pub dir: TempDir,
     postgres: Option<PostgresDatabase>,
     serving: JoinHandle<()>,
+    api: Api,
 }
 
 impl TestServer {
@@ -168,7 +169,8 @@ impl TestServer {
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a loopback listener does not fail");
         });
-        Self { assembled, url, dir, postgres, serving }
+        let api = Api::new(&assembled.app, &url);
+        Self { assembled, url, dir, postgres, serving, api }
     }
 
     /// Waits until no job runs, and each has put its work directory in order.
@@ -207,12 +209,12 @@ impl TestServer {
 
     /// The API with any token.
     pub fn with_token(&self, token: &str) -> Api {
-        Api::new(&self.assembled.app, &self.url, Some(token))
+        self.api.with_token(token)
     }
 
     /// The API without a token.
     pub fn anonymous(&self) -> Api {
-        Api::new(&self.assembled.app, &self.url, None)
+        self.api.clone()
     }
 
     /// The API as a person whom the organization has invited, into teams given by their ids, and for whom the operator

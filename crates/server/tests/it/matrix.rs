@@ -3,58 +3,118 @@
 //! Each operation is asked with ids that exist, a body that is empty, and each token. Its answer's status says whether the
 //! caller gets past authorization: 401 and 404 are refusals, anything else is the operation's own answer to a poor request.
 
-use super::acceptance::{CHANGE, planned};
+use super::acceptance::{CHANGE, planned, run_of, states};
 use http_api::{Access, Operation, serve::full_path};
 use serde_json::json;
 use std::{collections::BTreeMap, fmt::Write};
 use testkit::{Api, TestServer, archive, on_both};
 
-/// Ids of existing resources for the parameters of paths, by the place they stand in.
-async fn fixtures(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, String> {
-    let run = planned(admin, ws, CHANGE).await;
-    let found = admin.get(&format!("/runs/{run}")).await;
-    let related = |name: &str| found.related(name).unwrap().to_owned();
-    let me = admin.get("/account/details").await.id();
-    let comment = admin
-        .post(&format!("/runs/{run}/comments"), json!({ "data": { "attributes": { "body": "hello" } } }))
-        .await
-        .expect(201)
-        .id();
+/// Who asks, from the least to the most that they may do.
+const CALLERS: [&str; 6] = ["nobody", "foreign", "read", "plan", "organization", "owner"];
+
+/// An organization with one of everything, and the callers' tokens.
+struct House {
+    org: String,
+    /// Ids for the parameters of paths, by what stands before them.
+    ids: BTreeMap<&'static str, String>,
+    callers: BTreeMap<&'static str, Api>,
+}
+
+impl House {
+    async fn build(server: &TestServer, number: u32, furnished: Furnished) -> Self {
+        let admin = server.admin();
+        let (org, other) = (format!("acme{number}"), format!("other{number}"));
+        admin.organization(&org).await;
+        let ws = admin.workspace(&org, "demo", json!({})).await;
+        admin.organization(&other).await;
+        let theirs = admin.workspace(&other, "theirs", json!({})).await;
+        let callers = BTreeMap::from([
+            ("nobody", server.anonymous()),
+            ("foreign", server.with_token(&admin.team_token(&other, "strangers", &theirs, "admin").await)),
+            ("read", server.with_token(&admin.team_token(&org, "readers", &ws, "read").await)),
+            ("plan", server.with_token(&admin.team_token(&org, "planners", &ws, "plan").await)),
+            ("organization", server.with_token(&admin.organization_token(&org).await)),
+            ("owner", admin.clone()),
+        ]);
+        let mut ids = resources(&admin, &org, &ws).await;
+        ids.extend(run(&admin, &ws, furnished).await);
+        ids.extend(applied(&admin, &org, furnished).await);
+        Self { org, ids, callers }
+    }
+}
+
+/// How the runs and states of a house were made.
+#[derive(Clone, Copy, PartialEq)]
+enum Furnished {
+    /// By the engine: there is something to read in everything.
+    Really,
+    /// By requests alone, which is quick: whoever may change it gets past authorization just the same.
+    Sparsely,
+}
+
+/// What needs neither a run nor a state.
+async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, String> {
     let variable = json!({ "data": { "attributes": { "key": "k", "value": "v", "category": "env" } } });
-    let variable = admin.post(&format!("/workspaces/{ws}/vars"), variable).await.expect(201).id();
-    let access =
-        admin.get(&format!("/team-workspaces?filter%5Bworkspace%5D%5Bid%5D={ws}")).await.ids()[0].clone();
-    let event = admin.get(&format!("/runs/{run}/run-events")).await.ids()[0].clone();
+    let access = admin.get(&format!("/team-workspaces?filter%5Bworkspace%5D%5Bid%5D={ws}")).await;
     let organization = admin.get(&format!("/organizations/{org}")).await;
-    let project = organization.related("default-project").unwrap().to_owned();
-    let membership =
-        admin.get(&format!("/organizations/{org}/organization-memberships")).await.ids()[0].clone();
+    let memberships = admin.get(&format!("/organizations/{org}/organization-memberships")).await;
     let bystanders = json!({ "data": { "attributes": { "name": "bystanders" } } });
-    let team = admin.post(&format!("/organizations/{org}/teams"), bystanders).await.expect(201).id();
-    let stated = admin.workspace(org, "stated", json!({ "auto-apply": true })).await;
-    admin.uploaded(&stated, archive(&[("main.tf", CHANGE)])).await;
-    let applied = admin.run(&stated, json!({})).await;
-    admin.wait(&applied, &["applied"]).await;
-    let state = admin.get(&format!("/workspaces/{stated}/current-state-version?include=outputs")).await;
-    let output = state.json["included"][0]["id"].as_str().unwrap_or("wsout-none").to_owned();
+    let team = admin.post(&format!("/organizations/{org}/teams"), bystanders).await.expect(201);
+    let variable = admin.post(&format!("/workspaces/{ws}/vars"), variable).await.expect(201);
     BTreeMap::from([
         ("workspaces", ws.to_owned()),
-        ("runs", run.clone()),
+        ("users", admin.get("/account/details").await.id()),
+        ("vars", variable.id()),
+        ("team-workspaces", access.ids()[0].clone()),
+        ("projects", organization.related("default-project").unwrap().to_owned()),
+        ("organization-memberships", memberships.ids()[0].clone()),
+        ("teams", team.id()),
+        ("authentication-tokens", "at-0000000000000000".to_owned()),
+    ])
+}
+
+/// A run, and what comes with it.
+async fn run(admin: &Api, ws: &str, furnished: Furnished) -> BTreeMap<&'static str, String> {
+    let run = match furnished {
+        Furnished::Really => planned(admin, ws, CHANGE).await,
+        Furnished::Sparsely => {
+            admin.lock(ws).await;
+            run_of(admin, ws, CHANGE).await
+        }
+    };
+    let found = admin.get(&format!("/runs/{run}")).await;
+    let related = |name: &str| found.related(name).unwrap().to_owned();
+    let comment = json!({ "data": { "attributes": { "body": "hello" } } });
+    let comment = admin.post(&format!("/runs/{run}/comments"), comment).await.expect(201);
+    let events = admin.get(&format!("/runs/{run}/run-events")).await;
+    BTreeMap::from([
         ("plans", related("plan")),
         ("applies", related("apply")),
         ("configuration-versions", related("configuration-version")),
-        ("users", me),
-        ("comments", comment),
-        ("vars", variable),
-        ("team-workspaces", access),
-        ("run-events", event),
-        ("projects", project),
-        ("organization-memberships", membership),
-        ("teams", team),
-        ("state-versions", state.id()),
-        ("state-version-outputs", output),
-        ("authentication-tokens", "at-0000000000000000".to_owned()),
+        ("comments", comment.id()),
+        ("run-events", events.ids()[0].clone()),
+        ("runs", run),
     ])
+}
+
+/// A state with an output, in a workspace of its own.
+async fn applied(admin: &Api, org: &str, furnished: Furnished) -> BTreeMap<&'static str, String> {
+    let ws = admin.workspace(org, "stated", json!({ "auto-apply": true })).await;
+    match furnished {
+        Furnished::Really => {
+            admin.uploaded(&ws, archive(&[("main.tf", CHANGE)])).await;
+            let run = admin.run(&ws, json!({})).await;
+            admin.wait(&run, &["applied"]).await;
+        }
+        Furnished::Sparsely => {
+            admin.lock(&ws).await;
+            let body = states::inline(1, "l", &states::state(1, "l", "x"), json!({}));
+            admin.post(&format!("/workspaces/{ws}/state-versions"), body).await.expect(201);
+        }
+    }
+    let state = admin.get(&format!("/workspaces/{ws}/current-state-version?include=outputs")).await;
+    let output = state.json["included"][0]["id"].as_str().unwrap().to_owned();
+    BTreeMap::from([("state-versions", state.id()), ("state-version-outputs", output)])
 }
 
 /// The path with its parameters filled in: `{organization}` and `{name}` by name, others by what stands before them.
@@ -77,7 +137,7 @@ fn fill(path: &str, org: &str, ids: &BTreeMap<&'static str, String>) -> String {
 
 on_both! {
     async fn every_operation_answers_every_caller_as_reviewed(server) {
-        let shared = House::build(server, 0).await;
+        let shared = House::build(server, 0, Furnished::Really).await;
         let mut table = format!("{:<84}", "");
         for caller in CALLERS {
             let _ = write!(table, " {caller:>12}");
@@ -93,7 +153,7 @@ on_both! {
                 // Who may do it takes away what the next caller would need, so they get a house of their own.
                 let own = if destructive(operation) && (caller == "organization" || caller == "owner") {
                     built += 1;
-                    Some(House::build(server, built).await)
+                    Some(House::build(server, built, Furnished::Sparsely).await)
                 } else {
                     None
                 };
@@ -141,37 +201,6 @@ on_both! {
             let status = admin.send(operation.method.clone(), &path, body).await.status.as_u16();
             assert!([404, 422].contains(&status), "{operation:?} answered {status}");
         }
-    }
-}
-
-/// Who asks, from the least to the most that they may do.
-const CALLERS: [&str; 6] = ["nobody", "foreign", "read", "plan", "organization", "owner"];
-
-/// An organization with one of everything, and the callers' tokens.
-struct House {
-    org: String,
-    ids: BTreeMap<&'static str, String>,
-    callers: BTreeMap<&'static str, Api>,
-}
-
-impl House {
-    async fn build(server: &TestServer, number: u32) -> Self {
-        let admin = server.admin();
-        let (org, other) = (format!("acme{number}"), format!("other{number}"));
-        admin.organization(&org).await;
-        let ws = admin.workspace(&org, "demo", json!({})).await;
-        admin.organization(&other).await;
-        let theirs = admin.workspace(&other, "theirs", json!({})).await;
-        let callers = BTreeMap::from([
-            ("nobody", server.anonymous()),
-            ("foreign", server.with_token(&admin.team_token(&other, "strangers", &theirs, "admin").await)),
-            ("read", server.with_token(&admin.team_token(&org, "readers", &ws, "read").await)),
-            ("plan", server.with_token(&admin.team_token(&org, "planners", &ws, "plan").await)),
-            ("organization", server.with_token(&admin.organization_token(&org).await)),
-            ("owner", admin.clone()),
-        ]);
-        let ids = fixtures(&admin, &org, &ws).await;
-        Self { org, ids, callers }
     }
 }
 

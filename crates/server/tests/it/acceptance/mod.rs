@@ -7,7 +7,7 @@ mod configurations;
 mod permissions;
 mod queue;
 mod runs;
-mod states;
+pub(crate) mod states;
 mod variables;
 
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ fn md5(bytes: &[u8]) -> String {
     md5::Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn state(serial: u32, lineage: &str, value: &str) -> Vec<u8> {
+pub(crate) fn state(serial: u32, lineage: &str, value: &str) -> Vec<u8> {
     json!({
         "version": 4, "terraform_version": "1.11.4", "serial": serial, "lineage": lineage,
         "outputs": { "o": { "value": value, "type": "string" } }, "resources": [],
@@ -19,7 +19,7 @@ fn state(serial: u32, lineage: &str, value: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn inline(serial: u32, lineage: &str, bytes: &[u8], more: Value) -> Value {
+pub(crate) fn inline(serial: u32, lineage: &str, bytes: &[u8], more: Value) -> Value {
     let mut attributes =
         json!({ "serial": serial, "lineage": lineage, "md5": md5(bytes), "state": STANDARD.encode(bytes) });
     for (key, value) in more.as_object().cloned().unwrap_or_default() {
