@@ -38,8 +38,6 @@ use tower::Service;
 
 /// Connections at a time; beyond that new ones wait to be accepted.
 const CONNECTIONS: usize = 4096;
-/// At the end: how long a connection may stay after the last request, for its answer to arrive and for HTTP/2's farewell.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a peer is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +48,15 @@ pub struct Patience {
     pub next: Duration,
     /// For the next part of a body, and for the peer to take a part of an answer.
     pub still: Duration,
+    /// At the end: for more to happen once nothing is open, such as HTTP/2's farewell.
+    pub linger: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         // Clients keep connections for 90 seconds or less and take an end of theirs well; balancers like 60 or more.
-        Self { first: seconds(15), next: seconds(75), still: seconds(60) }
+        Self { first: seconds(15), next: seconds(75), still: seconds(60), linger: seconds(1) }
     }
 }
 
@@ -114,7 +114,7 @@ pub async fn serve(
     // A peer that does not react keeps its connection for ever; without a request that is its own affair.
     tokio::select! {
         () = graceful.shutdown() => {}
-        () = serving.open.quiet_for(LINGER) => {}
+        () = serving.open.quiet_for(patience.linger) => {}
         () = tokio::time::sleep_until(deadline) => {
             tracing::warn!("some requests had not ended within the grace period");
         }
@@ -147,6 +147,7 @@ impl Serving {
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(patience.still / 2));
         let asked = Arc::new(AtomicBool::new(false));
         let mark = asked.clone();
+        let io = TokioIo::new(Taken::new(stream, patience.still, open.clone()));
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             mark.store(true, Relaxed);
             let (open, mut router) = (open.begin(), router.clone());
@@ -155,7 +156,6 @@ impl Serving {
                 Ok::<_, Infallible>(answer.map(|body| Answer::new(body, open)))
             }
         });
-        let io = TokioIo::new(Taken::new(stream, patience.still));
         let served = watcher.watch(builder.serve_connection(io, service).into_owned());
         // The library bounds neither the wait for the version of HTTP nor HTTP/2's preface.
         let late = async {
@@ -183,6 +183,7 @@ fn request_of(request: hyper::Request<Incoming>, still: Duration) -> Request {
 mod tests {
     use super::*;
     use axum::routing::{get, post};
+    use futures_util::StreamExt;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -207,7 +208,7 @@ mod tests {
     }
 
     fn patience(first: Duration, next: Duration, still: Duration) -> Patience {
-        Patience { first, next, still }
+        Patience { first, next, still, linger: SOON }
     }
 
     fn echo() -> Router {
@@ -251,14 +252,37 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_not_taken_ends_its_connection() {
-        let router = Router::new().route("/", get(|| async { vec![b'x'; 64 << 20] }));
-        let server = running(router, patience(LONG, LONG, SOON)).await;
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(Some(held)));
+        let endless = move || async move {
+            let held = held.lock().unwrap().take();
+            let part = move |_| {
+                let _ = &held;
+                Ok::<_, io::Error>(vec![b'x'; 1 << 16])
+            };
+            Body::from_stream(futures_util::stream::iter(0..).map(part))
+        };
+        let server = running(Router::new().route("/", get(endless)), patience(LONG, LONG, SOON)).await;
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-        // With nobody else connected the server ends as soon as this connection does, long before the deadline.
+        tokio::time::timeout(PATIENCE, dropped).await.expect("the server gives up").unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn at_the_end_an_answer_that_is_taken_slowly_arrives_whole() {
+        let large = get(|| async { vec![b'x'; 64 << 20] });
+        let server = running(Router::new().route("/", large), patience(LONG, LONG, LONG)).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 9]).await.unwrap();
         server.close.send(Instant::now() + LONG).unwrap();
+        // The answer is in the server's memory now, and the peer takes its time.
+        tokio::time::sleep(4 * SOON).await;
+        assert!(!server.served.is_finished(), "its end would end the process, and the answer with it");
+        let mut rest = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert!(rest.len() > 64 << 20, "{}", rest.len());
         tokio::time::timeout(PATIENCE, server.served).await.unwrap().unwrap().unwrap();
-        drop(stream);
     }
 
     #[tokio::test]

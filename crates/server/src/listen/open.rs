@@ -1,4 +1,5 @@
-//! Which requests are open, so that an end waits for them and not for connections that merely stay.
+//! What is open: requests, and answers that are still on their way. An end waits for these, and not for connections that
+//! merely stay.
 
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -13,54 +14,63 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The requests of one listener.
+/// What is open on one listener.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     count: AtomicUsize,
+    /// Moves whenever something happens.
+    moves: AtomicUsize,
     one_ended: Notify,
 }
 
 impl Open {
-    /// A request begins.
-    pub(super) fn begin(self: &Arc<Self>) -> Request {
+    /// A request begins, or a wait for a peer to take what is written.
+    pub(super) fn begin(self: &Arc<Self>) -> Guard {
         self.count.fetch_add(1, SeqCst);
-        Request(self.clone())
+        self.moved();
+        Guard(self.clone())
     }
 
-    /// Completes when none has been open for `quiet`: answers are then with their readers, as far as they take them.
+    /// Something was written.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, SeqCst);
+    }
+
+    /// Completes when nothing has been open and nothing was written for `quiet`.
     pub(super) async fn quiet_for(&self, quiet: Duration) {
         loop {
             while self.count.load(SeqCst) > 0 {
                 self.one_ended.notified().await;
             }
+            let before = self.moves.load(SeqCst);
             tokio::time::sleep(quiet).await;
-            if self.count.load(SeqCst) == 0 {
+            if self.count.load(SeqCst) == 0 && self.moves.load(SeqCst) == before {
                 return;
             }
         }
     }
 }
 
-/// A request, open until this is dropped.
+/// Something is open until this is dropped.
 #[derive(Debug)]
-pub(super) struct Request(Arc<Open>);
+pub(super) struct Guard(Arc<Open>);
 
-impl Drop for Request {
+impl Drop for Guard {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, SeqCst);
         self.0.one_ended.notify_one();
     }
 }
 
-/// The body of an answer: while it is sent, its request is open.
+/// The body of an answer: until all of it is handed to the connection, its request is open.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: axum::body::Body,
-    _request: Request,
+    _request: Guard,
 }
 
 impl Answer {
-    pub(super) fn new(body: axum::body::Body, request: Request) -> Self {
+    pub(super) fn new(body: axum::body::Body, request: Guard) -> Self {
         Self { body, _request: request }
     }
 }

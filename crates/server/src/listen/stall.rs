@@ -2,11 +2,13 @@
 //!
 //! A timer exists only while something is waited for, so that nothing is paid for what flows.
 
+use super::open::{Guard, Open};
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -43,16 +45,28 @@ fn stalled(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("{what} made no progress"))
 }
 
-/// A connection whose peer must take what is written.
+/// A connection whose peer must take what is written. While it does not, that is open.
 #[derive(Debug)]
 pub(super) struct Taken<S> {
     stream: S,
     watch: Watch,
+    open: Arc<Open>,
+    waiting: Option<Guard>,
 }
 
 impl<S> Taken<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, watch: Watch::new(limit) }
+    pub(super) fn new(stream: S, limit: Duration, open: Arc<Open>) -> Self {
+        Self { stream, watch: Watch::new(limit), open, waiting: None }
+    }
+
+    fn taken<T>(&mut self, poll: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let poll = self.watch.over(poll, cx, || Err(stalled("the answer")));
+        if poll.is_ready() {
+            self.waiting = None;
+        } else if self.waiting.is_none() {
+            self.waiting = Some(self.open.begin());
+        }
+        poll
     }
 }
 
@@ -68,8 +82,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Taken<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.open.moved();
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch.over(poll, cx, || Err(stalled("the answer")))
+        self.taken(poll, cx)
     }
 
     fn poll_write_vectored(
@@ -77,8 +92,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.open.moved();
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch.over(poll, cx, || Err(stalled("the answer")))
+        self.taken(poll, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -87,7 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch.over(poll, cx, || Err(stalled("the answer")))
+        self.taken(poll, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
