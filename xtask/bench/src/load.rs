@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) struct Load {
     address: SocketAddr,
     request: String,
-    connection: Mutex<TcpStream>,
+    /// Made by the first request: a server ends connections that ask nothing.
+    connection: Mutex<Option<TcpStream>>,
 }
 
 /// The text of a GET of `path` with `token`.
@@ -26,11 +27,11 @@ impl Load {
     /// To the server at `url` (`http://ADDRESS:PORT`).
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// When that is no address.
     pub(crate) fn new(url: &str, request: &str) -> Result<Self> {
         let address =
             url.trim_start_matches("http://").parse().with_context(|| format!("{url} is no address"))?;
-        Ok(Self { address, request: request.to_owned(), connection: Mutex::new(connect(address)?) })
+        Ok(Self { address, request: request.to_owned(), connection: Mutex::new(None) })
     }
 
     /// Asks once.
@@ -39,7 +40,11 @@ impl Load {
     /// When the answer is not 200.
     pub(crate) fn once(&self) -> Result<()> {
         let mut connection = self.connection.lock().expect("no thread panicked while it asked");
-        ask(&mut connection, &self.request, &mut vec![0; 1 << 20])
+        let connection = match &mut *connection {
+            Some(connection) => connection,
+            none => none.insert(connect(self.address)?),
+        };
+        ask(connection, &self.request, &mut vec![0; 1 << 20])
     }
 
     /// Asks `requests` times in all, by `clients` at once; answers a second.
