@@ -3,17 +3,21 @@
 //! Whoever holds any permission in a workspace may read it; the attributes are the same for all, `permissions` says what
 //! the caller may do. Source: the Workspaces API; semantics.md §2, §6.1, §7; cli-protocol.md §1.2.
 
+mod list;
+mod shown;
+
+pub use shown::document;
+
 use accounts::organizations;
-use authz::{Granted, Grants, InWorkspace, Visible, perm};
+use authz::{Granted, Grants, InWorkspace, perm};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
-use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
+use http_api::{App, Cx, Data, Error, Patch, Reply, Result, Routes, include::Loaders};
 use kernel::{
-    Paged, Timestamp,
+    Timestamp,
     ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, StateVersionId, WorkspaceId},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::sync::Arc;
 
 /// A workspace as stored, with the name of its organization.
@@ -262,7 +266,7 @@ fn is_version(text: &str) -> bool {
 pub fn routes() -> Routes {
     let named = "/organizations/{organization}/workspaces/{name}";
     Routes::new()
-        .op(Method::GET, "/organizations/{organization}/workspaces", "workspaces.workspaces.list", list)
+        .op(Method::GET, "/organizations/{organization}/workspaces", "workspaces.workspaces.list", list::list)
         .op(Method::POST, "/organizations/{organization}/workspaces", "workspaces.workspaces.create", create)
         .op(Method::GET, named, "workspaces.workspaces.read-by-name", read)
         .op(Method::PATCH, named, "workspaces.workspaces.update-by-name", update)
@@ -352,100 +356,6 @@ pub async fn hold(tx: &mut Tx, id: &WorkspaceId) -> Result<Workspace> {
 async fn read(cx: Cx) -> Result<Reply> {
     let (workspace, grants) = granted::<perm::ReadWorkspace>(&cx).await?;
     cx.one(document(&workspace, &grants), INCLUDES).await
-}
-
-async fn list(cx: Cx) -> Result<Reply> {
-    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
-    let page = cx.page();
-    let mut values = args![&organization.id];
-    let mut conditions = vec!["w.organization_id = $1".to_owned()];
-    let mut add = |conditions: &mut Vec<String>, text: &str, value: Arg| {
-        values.push(value);
-        conditions.push(text.replace("{}", &format!("${}", values.len())));
-    };
-    if let Visible::Of { workspaces, projects } = grants.visible() {
-        let (mut ids, mut groups) = (Vec::new(), Vec::new());
-        for id in workspaces {
-            add(&mut ids, "{}", Arg::from(id));
-        }
-        for id in projects {
-            add(&mut groups, "{}", Arg::from(id));
-        }
-        // An empty list is `IN (NULL)`, which holds for nothing.
-        let list = |marks: Vec<String>| if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
-        conditions.push(format!("(w.id IN ({}) OR w.project_id IN ({}))", list(ids), list(groups)));
-    }
-    let unfiltered = conditions.len() == 1;
-    let like = |text: &str| format!("%{}%", escape_like(&text.to_lowercase()));
-    if let Some(name) = cx.query("search[name]").filter(|name| !name.is_empty()) {
-        add(&mut conditions, "LOWER(w.name) LIKE {} ESCAPE '\\'", Arg::from(like(name)));
-    }
-    if let Some(name) = cx.query("search[wildcard-name]").filter(|name| !name.is_empty()) {
-        let pattern = escape_like(&name.to_lowercase()).replace('*', "%");
-        add(&mut conditions, "LOWER(w.name) LIKE {} ESCAPE '\\'", Arg::from(pattern));
-    }
-    if let Some(project) = cx.query("filter[project][id]").filter(|id| !id.is_empty()) {
-        add(&mut conditions, "w.project_id = {}", Arg::from(project));
-    }
-    let statuses = cx.query_list("filter[current-run][status]");
-    if !statuses.is_empty() {
-        let mut marks = Vec::new();
-        for status in statuses {
-            add(&mut marks, "{}", Arg::from(status));
-        }
-        conditions.push(format!(
-            "EXISTS (SELECT 1 FROM runs r WHERE r.id = w.current_run_id AND r.status IN ({}))",
-            marks.join(", ")
-        ));
-    }
-    // Workspaces have no tags yet, so none bears the tags that are asked for.
-    if !cx.query_list("search[tags]").is_empty() || cx.query("filter[tagged][0][key]").is_some() {
-        conditions.push("FALSE".to_owned());
-    }
-    let filtered = !unfiltered || conditions.len() > 1;
-    let condition = conditions.join(" AND ");
-    let total = if filtered {
-        let sql = format!("SELECT COUNT(*) FROM workspaces w WHERE {condition}");
-        cx.app.db.one::<(i64,)>(db::AssertSqlSafe(sql), values.clone()).await?
-    } else {
-        cx.app
-            .db
-            .one::<(i64,)>("SELECT workspace_count FROM organizations WHERE id = $1", args![&organization.id])
-            .await?
-    };
-    let next = values.len() + 1;
-    values.extend(args![page.limit(), page.offset()]);
-    let sql = format!(
-        "{} {} WHERE {condition} ORDER BY {} LIMIT ${next} OFFSET ${}",
-        SELECT,
-        if cx.query("sort").is_some_and(|sort| sort.contains("current-run")) {
-            "LEFT JOIN runs cr ON cr.id = w.current_run_id"
-        } else {
-            ""
-        },
-        order(cx.query("sort")),
-        next + 1
-    );
-    let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let items = rows.iter().map(|row| document(row, &grants)).collect();
-    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
-}
-
-/// The order of a list. Without a wish it is by name, which is also the order that the index gives.
-fn order(sort: Option<&str>) -> &'static str {
-    match sort.unwrap_or_default() {
-        "-name" => "w.organization_id DESC, w.name DESC",
-        "current-run.created-at" => "cr.created_at IS NULL, cr.created_at, w.name",
-        "-current-run.created-at" => "cr.created_at IS NULL, cr.created_at DESC, w.name",
-        "latest-change-at" => "w.latest_change_at, w.name",
-        "-latest-change-at" => "w.latest_change_at DESC, w.name",
-        _ => "w.organization_id, w.name",
-    }
-}
-
-/// Text to be found as it is inside a LIKE pattern with `\` as its escape.
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
@@ -654,148 +564,6 @@ async fn remove(tx: &mut Tx, workspace: &Workspace) -> Result<()> {
     )
     .await
     .map(drop)
-}
-
-/// A workspace as the holder of `grants` sees it.
-pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
-    #[derive(Serialize)]
-    #[serde(rename_all = "kebab-case")]
-    struct Document<'a> {
-        name: &'a str,
-        description: &'a Option<String>,
-        created_at: String,
-        updated_at: String,
-        latest_change_at: String,
-        locked: bool,
-        locked_reason: &'a str,
-        auto_apply: bool,
-        allow_destroy_plan: bool,
-        execution_mode: &'a str,
-        operations: bool,
-        engine: &'a str,
-        terraform_version: &'a str,
-        working_directory: Option<&'a str>,
-        structured_run_output_enabled: bool,
-        global_remote_state: bool,
-        project_remote_state: bool,
-        auto_apply_run_trigger: bool,
-        queue_all_runs: bool,
-        speculative_enabled: bool,
-        file_triggers_enabled: bool,
-        trigger_prefixes: Vec<String>,
-        trigger_patterns: Vec<String>,
-        assessments_enabled: bool,
-        environment: String,
-        source: String,
-        source_name: Option<String>,
-        source_url: Option<String>,
-        source_module_id: Option<&'a str>,
-        resource_count: i64,
-        apply_duration_average: Option<u32>,
-        plan_duration_average: Option<u32>,
-        policy_check_failures: Option<u32>,
-        run_failures: Option<u32>,
-        workspace_kpis_runs_count: Option<u32>,
-        vcs_repo: Option<&'a str>,
-        vcs_repo_identifier: Option<&'a str>,
-        tag_names: [&'a str; 0],
-        auto_destroy_at: Option<&'a str>,
-        auto_destroy_activity_duration: Option<&'a str>,
-        auto_destroy_status: Option<&'a str>,
-        inherits_project_auto_destroy: bool,
-        last_assessment_result_at: Option<&'a str>,
-        no_code_upgrade_available: bool,
-        hyok_enabled: bool,
-        setting_overwrites: serde_json::Value,
-        actions: serde_json::Value,
-        permissions: authz::document::WorkspaceDocument,
-    }
-    let settings: Settings = serde_json::from_str(&workspace.settings).unwrap_or_default();
-    let attributes = Document {
-        name: &workspace.name,
-        description: &workspace.description,
-        created_at: workspace.created_at.iso8601(),
-        updated_at: workspace.updated_at.iso8601(),
-        latest_change_at: workspace.latest_change_at.iso8601(),
-        locked: workspace.lock_kind.is_some(),
-        locked_reason: workspace.lock_reason.as_deref().unwrap_or_default(),
-        auto_apply: workspace.auto_apply,
-        allow_destroy_plan: workspace.allow_destroy_plan,
-        execution_mode: &workspace.execution_mode,
-        operations: workspace.execution_mode != "local",
-        engine: &workspace.engine,
-        terraform_version: &workspace.terraform_version,
-        working_directory: Some(workspace.working_directory.as_str()),
-        structured_run_output_enabled: workspace.structured_run_output_enabled,
-        global_remote_state: workspace.global_remote_state,
-        project_remote_state: false,
-        auto_apply_run_trigger: settings.auto_apply_run_trigger,
-        queue_all_runs: settings.queue_all_runs,
-        speculative_enabled: settings.speculative_enabled,
-        file_triggers_enabled: settings.file_triggers_enabled,
-        trigger_prefixes: settings.trigger_prefixes,
-        trigger_patterns: settings.trigger_patterns,
-        assessments_enabled: settings.assessments_enabled,
-        environment: settings.environment,
-        source: settings.source,
-        source_name: settings.source_name,
-        source_url: settings.source_url,
-        source_module_id: None,
-        resource_count: workspace.resource_count,
-        apply_duration_average: None,
-        plan_duration_average: None,
-        policy_check_failures: None,
-        run_failures: None,
-        workspace_kpis_runs_count: None,
-        vcs_repo: None,
-        vcs_repo_identifier: None,
-        tag_names: [],
-        auto_destroy_at: None,
-        auto_destroy_activity_duration: None,
-        auto_destroy_status: None,
-        inherits_project_auto_destroy: true,
-        last_assessment_result_at: None,
-        no_code_upgrade_available: false,
-        hyok_enabled: false,
-        setting_overwrites: json!({ "execution-mode": settings.overwrites_execution_mode, "agent-pool": false }),
-        actions: json!({ "is-destroyable": true }),
-        permissions: grants.workspace(&workspace.id, &workspace.project_id).document(),
-    };
-    let holder_kind = match workspace.lock_kind.as_deref() {
-        Some("run") => "runs",
-        Some("team") => "teams",
-        _ => "users",
-    };
-    let current_run = || Linkage::maybe("runs", workspace.current_run_id.as_ref().map(RunId::as_str));
-    Resource::new("workspaces", workspace.id.as_str(), &attributes)
-        .relate("organization", Linkage::One("organizations", workspace.organization.clone()))
-        .relate("project", Linkage::One("projects", workspace.project_id.to_string()))
-        .relate("current-run", current_run())
-        .relate("latest-run", current_run())
-        .relate("locked-by", Linkage::maybe(holder_kind, workspace.lock_holder.clone()))
-        .relate(
-            "current-configuration-version",
-            Linkage::maybe(
-                "configuration-versions",
-                workspace.current_configuration_version_id.as_ref().map(ConfigurationVersionId::as_str),
-            ),
-        )
-        .relate(
-            "current-state-version",
-            Linkage::maybe(
-                "state-versions",
-                workspace.current_state_version_id.as_ref().map(StateVersionId::as_str),
-            ),
-        )
-        .relate("agent-pool", Linkage::None)
-        .relate("ssh-key", Linkage::None)
-        .relate("readme", Linkage::None)
-        .relate("vars", Linkage::Link(format!("/api/v2/workspaces/{}/vars", workspace.id)))
-        .link(
-            "self",
-            format!("/api/v2/organizations/{}/workspaces/{}", workspace.organization, workspace.name),
-        )
-        .link("self-html", format!("/app/{}/workspaces/{}", workspace.organization, workspace.name))
 }
 
 #[cfg(test)]
