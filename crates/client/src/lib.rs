@@ -30,8 +30,8 @@ pub use endpoint::Endpoint;
 pub use error::{Error, Problem, Refusal, Result};
 pub use log::{LogFollower, Phase};
 pub use model::{
-    Account, Actions, Apply, ConfigurationVersion, LockHolder, Organization, Output, PhaseStatus, Plan, Run,
-    RunPermissions, RunStatus, StateVersion, Team, Token, Variable, Workspace, WorkspacePermissions,
+    Account, Actions, Apply, ConfigurationVersion, LockHolder, Organization, PhaseStatus, Plan, Run,
+    RunPermissions, RunStatus, StateVersion, Variable, Workspace, WorkspacePermissions,
 };
-pub use requests::{NewConfigurationVersion, NewRun, NewVariable, NewWorkspace, RunVariable};
+pub use requests::{NewConfigurationVersion, NewRun, NewWorkspace, RunVariable};
 pub use transport::Client;

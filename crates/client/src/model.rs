@@ -6,10 +6,7 @@
 use crate::document::{FromResource, Resource};
 use kernel::{
     Secret,
-    ids::{
-        ApplyId, ConfigurationVersionId, PlanId, RunId, StateVersionId, TeamId, TokenId, UserId, VariableId,
-        WorkspaceId,
-    },
+    ids::{ApplyId, ConfigurationVersionId, PlanId, RunId, StateVersionId, UserId, VariableId, WorkspaceId},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -436,50 +433,6 @@ resource! {
         status: String,
         /// Where the state is read. Whoever has it can read the state on some servers.
         hosted_state_download_url: Option<Secret>,
-    }
-    relations {}
-}
-
-resource! {
-    /// An output of a state.
-    Output,
-    /// The output's id.
-    String,
-    attributes {
-        /// As in the configuration.
-        name: String,
-        /// `null` when sensitive.
-        value: Value,
-        /// Whether the value is withheld from lists.
-        sensitive: bool,
-        /// `string`, `number`, `boolean`, `array` or `object`.
-        r#type: String,
-    }
-    relations {}
-}
-
-resource! {
-    /// A team.
-    Team,
-    /// The team.
-    TeamId,
-    attributes {
-        /// Unique in its organization.
-        name: String,
-    }
-    relations {}
-}
-
-resource! {
-    /// A token, as its creation answers it: this is the one time that its value is shown.
-    Token,
-    /// The token's id, which is no secret.
-    TokenId,
-    attributes {
-        /// The value.
-        token: Option<Secret>,
-        /// What it is for.
-        description: Option<String>,
     }
     relations {}
 }

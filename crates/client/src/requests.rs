@@ -19,21 +19,6 @@ pub struct NewWorkspace {
     pub terraform_version: Option<String>,
 }
 
-/// A new workspace variable.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct NewVariable {
-    /// The name.
-    pub key: String,
-    /// Text, or an expression when `hcl`.
-    pub value: String,
-    /// `terraform` or `env`.
-    pub category: String,
-    /// Whether the value is an expression.
-    pub hcl: bool,
-    /// Whether the value can never be read back.
-    pub sensitive: bool,
-}
-
 /// What a new configuration version is for.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]

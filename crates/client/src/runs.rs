@@ -54,11 +54,6 @@ impl Client {
         self.act(id, "cancel", comment).await
     }
 
-    /// Kills a run that was asked to stop and did not; state may be lost. Errors as [`Client::apply_run`].
-    pub async fn force_cancel_run(&self, id: &RunId, comment: Option<&str>) -> Result<()> {
-        self.act(id, "force-cancel", comment).await
-    }
-
     async fn act(&self, id: &RunId, action: &str, comment: Option<&str>) -> Result<()> {
         let body = comment.map_or_else(|| json!({}), |comment| json!({"comment": comment}));
         self.call(Method::POST, &["runs", id.as_str(), "actions", action]).body(body).send().await.map(drop)

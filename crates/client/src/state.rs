@@ -1,6 +1,6 @@
 //! State versions and outputs.
 
-use crate::{Client, Error, Output, Result, StateVersion};
+use crate::{Client, Error, Result, StateVersion};
 use bytes::Bytes;
 use kernel::ids::WorkspaceId;
 use reqwest::Method;
@@ -11,12 +11,6 @@ impl Client {
         absent_is_none(
             self.call(Method::GET, &["workspaces", workspace.as_str(), "current-state-version"]).one().await,
         )
-    }
-
-    /// The outputs of the workspace's current state; `None` when it has no state yet. Sensitive values are `null`.
-    pub async fn current_outputs(&self, workspace: &WorkspaceId) -> Result<Option<Vec<Output>>> {
-        let path = ["workspaces", workspace.as_str(), "current-state-version-outputs"];
-        absent_is_none(self.call(Method::GET, &path).all().await)
     }
 
     /// The state itself, as the engine wrote it (it may be encrypted by OpenTofu).

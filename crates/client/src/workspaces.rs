@@ -1,6 +1,6 @@
 //! Workspaces and their variables.
 
-use crate::{Client, NewVariable, NewWorkspace, Result, Run, Variable, Workspace};
+use crate::{Client, NewWorkspace, Result, Run, Variable, Workspace};
 use kernel::ids::WorkspaceId;
 use reqwest::Method;
 use serde_json::json;
@@ -25,12 +25,6 @@ impl Client {
     /// The workspace's latest runs, newest first: one page, without plan-only runs.
     pub async fn workspace_runs(&self, id: &WorkspaceId) -> Result<Vec<Run>> {
         self.call(Method::GET, &["workspaces", id.as_str(), "runs"]).first_page().await
-    }
-
-    /// Creates a workspace variable.
-    pub async fn create_variable(&self, workspace: &WorkspaceId, new: &NewVariable) -> Result<Variable> {
-        let body = json!({"data": {"type": "vars", "attributes": new}});
-        self.call(Method::POST, &["workspaces", workspace.as_str(), "vars"]).body(body).one().await
     }
 
     /// All variables of a workspace.

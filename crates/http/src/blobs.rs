@@ -143,11 +143,6 @@ pub async fn stream(app: &App, id: &BlobId) -> Result<axum::body::Body> {
     })))
 }
 
-/// Deletes the row of an object in the transaction that ceases to refer to it; the sweeper takes the file.
-pub async fn delete(tx: &mut Tx, id: &BlobId) -> Result<()> {
-    tx.exec("DELETE FROM blobs WHERE id = $1", args![id]).await.map(drop)
-}
-
 /// Removes files that no row names and that are older than `age` (a younger one may be about to get its row).
 /// Returns how many.
 pub async fn sweep(app: &App, age: std::time::Duration) -> Result<usize> {
