@@ -286,14 +286,15 @@ struct Following<'a> {
     rescued: Option<Vec<u8>>,
 }
 
-/// How long lines are gathered before they are handed on. An engine writes each line by itself; to read, mask and announce
-/// every one of 50,000 lines costs as much as the apply that prints them, and nobody sees 4 ms.
+/// How long lines are gathered before they are handed on. An engine writes each line by itself; to be woken for, read, mask
+/// and announce every one of 50,000 lines costs as much as the apply that prints them, and nobody sees 4 ms. The log is
+/// not watched meanwhile, so that the engine's writes wake nobody.
 const GATHER: Duration = Duration::from_millis(4);
 
 impl Following<'_> {
     async fn follow(&mut self, group: &Group, age: Duration) -> io::Result<()> {
         let Execution { runner, job, control, dir } = self.execution;
-        let log = runner.watcher.watch(&dir.log())?;
+        let mut log = Some(runner.watcher.watch(&dir.log())?);
         let state = match job.phase {
             Phase::Plan => None,
             Phase::Apply => Some(runner.watcher.watch(&dir.state_folder(job))?),
@@ -331,9 +332,14 @@ impl Following<'_> {
                 () = yield_now(), if more => more = self.tail.pump(&**control, job)?,
                 () = sleep_until(due.unwrap_or(deadline)), if due.is_some() => {
                     due = None;
+                    // Before the log is read, so that nothing is written unseen between the two.
+                    log = Some(runner.watcher.watch(&dir.log())?);
                     more = self.tail.pump(&**control, job)?;
                 }
-                () = log.changed(), if due.is_none() => due = Some(Instant::now() + GATHER),
+                () = changed(log.as_ref()) => {
+                    log = None;
+                    due = Some(Instant::now() + GATHER);
+                }
             }
         }
         snapshots.settle().await;
@@ -388,6 +394,14 @@ impl Following<'_> {
     }
 }
 
+/// Resolves when the watched path changes; never, where none is watched.
+async fn changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => pending().await,
+    }
+}
+
 async fn read_state(execution: &Execution) -> Option<Vec<u8>> {
     let (dir, job) = (execution.dir.clone(), Arc::clone(&execution.job));
     let limit = execution.runner.config.artifact_bytes;
@@ -417,7 +431,6 @@ impl<'a> Snapshots<'a> {
 
     /// Makes one step: notices a change, begins an upload when it is due, or ends one. Safe to drop at any time.
     async fn step(&mut self, state: Option<&Watch>) {
-        let Some(state) = state else { return pending().await };
         if let Some(uploading) = &mut self.uploading {
             let stored = uploading.await;
             self.uploading = None;
@@ -429,7 +442,7 @@ impl<'a> Snapshots<'a> {
             self.due = None;
             self.uploading = Some(Box::pin(upload(self.execution, Arc::clone(&self.last))));
         } else {
-            state.changed().await;
+            changed(state).await;
             self.due = Some(Instant::now() + PACE);
         }
     }

@@ -192,6 +192,11 @@ impl Sandbox {
         support_of(landlock_abi())
     }
 
+    /// The limit on the memory of each process, where there is one.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        Some(self.config.memory_bytes).filter(|bytes| *bytes > 0)
+    }
+
     /// Starts a command confined, in a session of its own: it reads and executes what is under `read` and the system's
     /// programs, and does anything (short of device nodes) under `write`. Paths are followed if they are links, and
     /// must exist. Blocks for about a millisecond, however much memory this process has.

@@ -286,7 +286,7 @@ exit status: 0 and said \"Segmentation fault\"
   cache       ROOT/cache: no terraform
   download    not tried: Terraform comes only from a mirror that is set for it, because from 1.6 on it is under the \
 Business Source License
-Set the workspace's Terraform version to one that was found, or have the server's operator provide this one.";
+Set the workspace's Terraform version to one that was found, or have the server's operator provide this one: on the PATH of `ferroform serve`, or by its option --engine (`ferroform doctor` says more).";
     assert_eq!(text.replace(root.trim_end_matches('/'), "ROOT"), expected);
     let error = engines.resolve(Tool::Terraform, Some("newest")).await.unwrap_err();
     assert!(matches!(error, EngineError::Version(_)), "{error}");

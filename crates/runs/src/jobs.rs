@@ -6,13 +6,13 @@ use crate::logs::LiveLog;
 use kernel::ids::RunId;
 use runner::{Runner, Signal};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 use tokio::sync::{Notify, watch};
 
-/// Finished logs kept in memory, so that those who follow a log read its end without a trip to the store.
-const FINISHED_LOGS: usize = 64;
+/// Bytes of finished logs kept in memory, so that those who follow a log read its end without a trip to the store.
+const FINISHED_LOGS: usize = 4 << 20;
 
 /// See the module.
 pub struct Jobs {
@@ -30,7 +30,20 @@ pub struct Jobs {
 struct LiveLogs {
     /// By the id of the plan or the apply.
     by_phase: HashMap<String, Arc<LiveLog>>,
-    finished: std::collections::VecDeque<String>,
+    /// The oldest first, with its size.
+    finished: VecDeque<(String, usize)>,
+}
+
+impl LiveLogs {
+    fn drop_oldest(&mut self) {
+        let mut size: usize = self.finished.iter().map(|(_, size)| size).sum();
+        // Never the newest, however large: its readers are here.
+        while size > FINISHED_LOGS && self.finished.len() > 1 {
+            let Some((oldest, its_size)) = self.finished.pop_front() else { return };
+            self.by_phase.remove(&oldest);
+            size -= its_size;
+        }
+    }
 }
 
 impl std::fmt::Debug for Jobs {
@@ -126,13 +139,22 @@ impl Jobs {
         let mut logs = self.logs.lock().expect(LOCK);
         if let Some(log) = logs.by_phase.get(phase_id) {
             log.finish();
-            logs.finished.push_back(phase_id.to_owned());
+            let size = log.size();
+            logs.finished.push_back((phase_id.to_owned(), size));
         }
-        while logs.finished.len() > FINISHED_LOGS {
-            if let Some(oldest) = logs.finished.pop_front() {
-                logs.by_phase.remove(&oldest);
-            }
+        logs.drop_oldest();
+    }
+
+    /// Keeps a complete log that was read from the store.
+    pub fn keep_log(&self, phase_id: &str, log: Arc<LiveLog>) {
+        let mut logs = self.logs.lock().expect(LOCK);
+        // Whoever else has read it keeps the same.
+        if logs.by_phase.contains_key(phase_id) {
+            return;
         }
+        logs.finished.push_back((phase_id.to_owned(), log.size()));
+        logs.by_phase.insert(phase_id.to_owned(), log);
+        logs.drop_oldest();
     }
 
     /// Wakes those who wait for a change of a run.

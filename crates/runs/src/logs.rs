@@ -13,98 +13,19 @@ use axum::{
     response::Response,
 };
 use db::args;
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, write::GzEncoder};
 use http_api::{App, Cx, Error, Reply, Result, Routes, blobs};
 use kernel::ids::{BlobId, OrganizationId, RunId};
-use std::{
-    io::{Read, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::sync::Notify;
+use std::{io::Write, sync::Arc, time::Duration};
+
+mod live;
+
+pub use live::LiveLog;
 
 /// How long a read without anything to say is held open.
 const HOLD: Duration = Duration::from_secs(25);
 /// Bytes of one answer to a client that understands gzip: beyond that the CLI throws bytes away and asks again.
 const GZIP_CHUNK: usize = 32 << 10;
-const STX: u8 = 0x02;
-const ETX: u8 = 0x03;
-
-/// A log while it grows, and for a while after.
-#[derive(Debug, Default)]
-pub struct LiveLog {
-    content: Mutex<Content>,
-    grown: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Content {
-    bytes: Vec<u8>,
-    finished: bool,
-}
-
-const LOCK: &str = "no holder of this lock panics";
-
-impl LiveLog {
-    /// Adds output. Past `limit` bytes the rest is dropped, and the log says so.
-    pub fn append(&self, chunk: &[u8], limit: usize) {
-        let mut content = self.content.lock().expect(LOCK);
-        if content.bytes.len() >= limit {
-            return;
-        }
-        content.bytes.extend_from_slice(chunk);
-        if content.bytes.len() >= limit {
-            content.bytes.extend_from_slice(
-                format!("\n[The log ends here: it reached its limit of {limit} bytes.]\n").as_bytes(),
-            );
-        }
-        drop(content);
-        self.grown.notify_waiters();
-    }
-
-    /// Empties the log: a resumed job sends all of it again. Readers keep their offsets, and the text is the same.
-    pub fn restart(&self) {
-        self.content.lock().expect(LOCK).bytes.clear();
-    }
-
-    /// Everything so far, without marks.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.content.lock().expect(LOCK).bytes.clone()
-    }
-
-    /// Makes ETX readable.
-    pub fn finish(&self) {
-        self.content.lock().expect(LOCK).finished = true;
-        self.grown.notify_waiters();
-    }
-
-    /// Bytes from `offset` on, at most `limit`; whether the log is complete.
-    fn read(&self, offset: usize, limit: usize) -> (Vec<u8>, bool) {
-        let content = self.content.lock().expect(LOCK);
-        (framed(&content.bytes, content.finished, offset, limit), content.finished)
-    }
-}
-
-/// A part of STX + content (+ ETX), without copying the rest.
-fn framed(content: &[u8], finished: bool, offset: usize, limit: usize) -> Vec<u8> {
-    let length = content.len() + 1 + usize::from(finished);
-    let end = offset.saturating_add(limit).min(length);
-    if offset >= end {
-        return Vec::new();
-    }
-    let mut part = Vec::with_capacity(end - offset);
-    if offset == 0 {
-        part.push(STX);
-    }
-    let (from, to) = (offset.max(1) - 1, (end - 1).min(content.len()));
-    if from < to {
-        part.extend_from_slice(&content[from..to]);
-    }
-    if finished && end == length {
-        part.push(ETX);
-    }
-    part
-}
 
 /// The operation that reads a log.
 pub fn routes() -> Routes {
@@ -158,9 +79,9 @@ async fn part(app: &App, phase_id: &str, offset: usize, limit: usize) -> Result<
         }
         let now = of_phase(app, phase_id).await?;
         if now.ended {
-            return ended(app, &now, offset, limit).await;
+            return ended(app, phase_id, now.log.as_ref(), offset, limit).await;
         }
-        let found = framed(&[], false, offset, limit);
+        let (found, _) = LiveLog::default().read(offset, limit);
         if !found.is_empty() {
             return Ok(found);
         }
@@ -180,13 +101,24 @@ async fn part(app: &App, phase_id: &str, offset: usize, limit: usize) -> Result<
     }
 }
 
-/// A part of a log that is complete, from the store.
-async fn ended(app: &App, phase: &PhaseLog, offset: usize, limit: usize) -> Result<Vec<u8>> {
-    let content = match &phase.log {
-        Some(blob) => stored(app, blob).await?,
-        None => Vec::new(),
+/// A part of a log that is complete, from the store. It stays in memory for a while: who reads one part reads the next.
+async fn ended(
+    app: &App,
+    phase_id: &str,
+    blob: Option<&BlobId>,
+    offset: usize,
+    limit: usize,
+) -> Result<Vec<u8>> {
+    let log = match blob {
+        Some(blob) => {
+            let gzip = blobs::read(app, blob).await?;
+            blobs::blocking(move || LiveLog::stored(&gzip).map_err(Error::internal)).await?
+        }
+        None => LiveLog::stored(&[]).map_err(Error::internal)?,
     };
-    Ok(framed(&content, true, offset, limit))
+    let (part, _) = log.read(offset, limit);
+    app.area::<Jobs>().keep_log(phase_id, Arc::new(log));
+    Ok(part)
 }
 
 /// What is in a live log from the offset on, waiting for it until the deadline.
@@ -231,66 +163,8 @@ async fn of_phase(app: &App, phase_id: &str) -> Result<PhaseLog> {
     Ok(PhaseLog { run: run.row.id, log, ended: phase.status.is_final() })
 }
 
-/// A stored log, decompressed.
-async fn stored(app: &App, blob: &BlobId) -> Result<Vec<u8>> {
-    let reader = blobs::open(app, blob).await?;
-    blobs::blocking(move || {
-        let mut content = Vec::new();
-        GzDecoder::new(reader).read_to_end(&mut content).map_err(blobs::io_error)?;
-        Ok(content)
-    })
-    .await
-}
-
 /// Stores a complete log, compressed. Not yet named by a row.
 pub async fn store(app: &App, organization: &OrganizationId, log: &Arc<LiveLog>) -> Result<blobs::NewBlob> {
-    let bytes = log.bytes();
-    blobs::write_from(app, organization, "log", move |writer| {
-        let mut encoder = GzEncoder::new(writer, Compression::fast());
-        encoder.write_all(&bytes)?;
-        encoder.finish().map(drop)
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_is_framed_and_its_offsets_count_the_marks() {
-        assert_eq!(framed(b"", false, 0, 100), [STX]);
-        assert_eq!(framed(b"abc", true, 0, 100), [&[STX][..], b"abc", &[ETX]].concat());
-        assert_eq!(framed(b"abc", false, 1, 2), b"ab");
-        assert_eq!(framed(b"abc", true, 3, 100), [b'c', ETX]);
-        assert_eq!(framed(b"abc", true, 4, 100), [ETX]);
-        assert!(framed(b"abc", true, 5, 100).is_empty());
-        assert!(framed(b"abc", true, 500, 100).is_empty());
-    }
-
-    #[test]
-    fn reading_in_pieces_of_any_size_gives_the_whole() {
-        let whole = framed(b"hello\nworld\n", true, 0, usize::MAX);
-        for size in 1..20 {
-            let mut read = Vec::new();
-            loop {
-                let part = framed(b"hello\nworld\n", true, read.len(), size);
-                if part.is_empty() {
-                    break;
-                }
-                read.extend(part);
-            }
-            assert_eq!(read, whole);
-        }
-    }
-
-    #[test]
-    fn a_log_past_its_limit_says_that_it_ends_there() {
-        let log = LiveLog::default();
-        log.append(b"0123456789", 8);
-        log.append(b"more", 8);
-        let text = String::from_utf8(log.bytes()).unwrap();
-        assert!(text.contains("limit of 8 bytes"), "{text}");
-        assert!(!text.contains("more"));
-    }
+    let log = log.clone();
+    blobs::write_from(app, organization, "log", move |writer| writer.write_all(&log.compressed())).await
 }

@@ -31,6 +31,10 @@ pub async fn run(app: App) {
     loop {
         pulses.mark_unchanged();
         if let Err(error) = pass(&app).await {
+            // The database is closed under the last look.
+            if app.is_closing() {
+                return;
+            }
             tracing::error!(%error, "the scheduler could not look at the queue; it tries again");
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}

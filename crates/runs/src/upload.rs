@@ -156,7 +156,11 @@ impl std::fmt::Display for Illegal {
 impl std::error::Error for Illegal {}
 
 fn check(mut tee: Tee<'_>, limits: &slug::Limits) -> io::Result<()> {
-    slug::check(&mut tee, limits).map_err(|illegal| io::Error::other(Illegal(illegal.to_string())))?;
+    slug::check(&mut tee, limits).map_err(|illegal| match illegal {
+        // The store's failure, not the archive's: reading from the tee writes.
+        slug::Illegal::Source(error) => error,
+        illegal => io::Error::other(Illegal(illegal.to_string())),
+    })?;
     // What follows the archive's end is kept as well: a download equals the upload byte for byte.
     io::copy(&mut tee, &mut io::sink()).map(drop)
 }

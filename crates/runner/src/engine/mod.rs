@@ -156,7 +156,8 @@ fn not_found(asked: &str, looked: &[Finding]) -> String {
         writeln!(text, "  {:<11} {subject}{outcome}", place.to_string())
             .expect("writing to a string does not fail");
     }
-    text + "Set the workspace's Terraform version to one that was found, or have the server's operator provide this one."
+    text + "Set the workspace's Terraform version to one that was found, or have the server's operator provide this one: on \
+            the PATH of `ferroform serve`, or by its option --engine (`ferroform doctor` says more)."
 }
 
 /// Finds engines, and remembers what it found out about each program.
