@@ -7,10 +7,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// The root of the cargo workspace that this program was compiled from.
+/// The root of the cargo workspace. Cargo says at run time where it is; what it said at compile time may be another clone
+/// that shares the target directory.
 pub fn workspace() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("xtask lives in a folder of the workspace").to_path_buf()
+    let now = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let found = now.and_then(|package| {
+        package.ancestors().find(|folder| folder.join("Cargo.lock").is_file()).map(Path::to_path_buf)
+    });
+    found.unwrap_or_else(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.parent().expect("xtask lives in a folder of the workspace").to_path_buf()
+    })
 }
 
 /// Cargo's target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
