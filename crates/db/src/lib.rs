@@ -13,13 +13,15 @@
 
 mod arg;
 pub mod migrations;
+mod patience;
 
 pub use arg::Arg;
+pub use patience::Postgres as PostgresPool;
 pub use sqlx::{AssertSqlSafe, FromRow};
 
 use kernel::Error;
 use sqlx::{
-    PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
+    Connection, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -40,7 +42,7 @@ pub enum Db {
         write: SqlitePool,
     },
     /// A server.
-    Postgres(PgPool),
+    Postgres(PostgresPool),
 }
 
 /// A transaction that writes. Dropping it without [`Tx::commit`] undoes everything.
@@ -55,15 +57,21 @@ pub enum Tx {
 /// Why a database statement failed; mapped to [`kernel::Error`] with [`from_sqlx`].
 pub fn from_sqlx(error: sqlx::Error) -> Error {
     match &error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+        // Only the end of the server closes it, which is no fault of the database.
+        sqlx::Error::PoolClosed => Error::Unavailable("the server is ending".to_owned()),
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => {
             tracing::error!(%error, "the database does not answer");
             Error::Unavailable("the database does not answer; try again".to_owned())
         }
         sqlx::Error::Database(e) if e.is_unique_violation() => {
             Error::conflict("such a resource exists already")
         }
-        // PostgreSQL: shutting down, starting up, crash of a peer, too many connections, out of disk; 55000: the
-        // database takes no connections now.
+        sqlx::Error::Database(e) if disk_is_full(e.code().as_deref()) => {
+            tracing::error!(%error, "the database cannot write: its disk is full; free space on it");
+            Error::disk_full()
+        }
+        // PostgreSQL: shutting down, starting up, crash of a peer, too many connections; 55000: the database takes no
+        // connections now.
         sqlx::Error::Database(e)
             if e.code().is_some_and(|c| {
                 c.starts_with("57P") || c.starts_with("08") || c.starts_with("53") || c == "55000"
@@ -72,13 +80,23 @@ pub fn from_sqlx(error: sqlx::Error) -> Error {
             tracing::error!(%error, "the database cannot serve");
             Error::Unavailable("the database cannot serve this now; try again".to_owned())
         }
-        // SQLite: full (13), I/O error (10).
-        sqlx::Error::Database(e) if e.code().is_some_and(|c| c == "13" || c == "10" || c == "778") => {
-            tracing::error!(%error, "the database cannot write: is the disk full?");
-            Error::Unavailable("the server cannot write to its disk; tell its operator".to_owned())
+        // SQLite: an I/O error (10), whose details are in the higher bits.
+        sqlx::Error::Database(e) if primary(e.code().as_deref()) == Some(10) => {
+            tracing::error!(%error, "the database cannot use its files: is the disk full or broken?");
+            Error::Unavailable("the server cannot use its disk; tell its operator".to_owned())
         }
         _ => Error::internal(error),
     }
+}
+
+/// PostgreSQL says 53100. SQLite says 13; where its shared memory cannot grow, an I/O error (10) with the detail 19.
+fn disk_is_full(code: Option<&str>) -> bool {
+    code == Some("53100") || primary(code) == Some(13) || code == Some("4874")
+}
+
+/// SQLite's primary result code. PostgreSQL's codes have five characters, and none of them is so small a number.
+fn primary(code: Option<&str>) -> Option<u32> {
+    code.filter(|code| code.len() < 5)?.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 macro_rules! run {
@@ -105,6 +123,9 @@ impl Db {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(30))
+            // Where SQLite has undone a transaction by itself, as it does when the disk is full, the driver's own attempt
+            // fails, and the connection refuses to begin another one for ever.
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await
             .map_err(from_sqlx)?;
@@ -126,20 +147,25 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when it does not answer. The URL may hold a password and is never part of an error.
     pub async fn postgres(url: &str, connections: u32) -> Result<Self, Error> {
+        const ADVICE: &str = "check the host, port, user, password and database of --database";
         let options: PgConnectOptions = url.parse().map_err(|_| {
             Error::bad_request(
                 "database",
-                "the PostgreSQL URL cannot be read; expected postgres://user:password@host:port/database",
+                "the PostgreSQL URL of --database cannot be read; expected postgres://user:password@host:port/database",
             )
         })?;
+        let place = format!("{}:{}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(Duration::from_secs(10))
             .test_before_acquire(true)
             .connect_with(options.application_name("ferroform").statement_cache_capacity(256))
             .await
-            .map_err(from_sqlx)?;
-        Ok(Self::Postgres(pool))
+            // For the operator, who sees no log yet: the cause itself.
+            .map_err(|e| {
+                Error::Unavailable(format!("PostgreSQL at {place} cannot be used: {e}; {ADVICE}"))
+            })?;
+        Ok(Self::Postgres(PostgresPool::new(pool)))
     }
 
     /// `sqlite` or `postgres`.
@@ -154,7 +180,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, Error> {
         match self {
             Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
-            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+            Self::Postgres(server) => server.patiently(server.pool.begin()).await.map(Tx::Postgres),
         }
         .map_err(from_sqlx)
     }
@@ -163,7 +189,10 @@ impl Db {
     pub async fn all<T: Row>(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<T>, Error> {
         match self {
             Self::Sqlite { read, .. } => run!(read, sql, args, fetch_all),
-            Self::Postgres(pool) => run!(pool, sql, args, fetch_all),
+            Self::Postgres(server) => {
+                let mut connection = server.patiently(server.pool.acquire()).await.map_err(from_sqlx)?;
+                run!(&mut *connection, sql, args, fetch_all)
+            }
         }
     }
 
@@ -171,7 +200,10 @@ impl Db {
     pub async fn one<T: Row>(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Option<T>, Error> {
         match self {
             Self::Sqlite { read, .. } => run!(read, sql, args, fetch_optional),
-            Self::Postgres(pool) => run!(pool, sql, args, fetch_optional),
+            Self::Postgres(server) => {
+                let mut connection = server.patiently(server.pool.acquire()).await.map_err(from_sqlx)?;
+                run!(&mut *connection, sql, args, fetch_optional)
+            }
         }
     }
 
@@ -195,7 +227,7 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(server) => server.pool.close().await,
         }
     }
 }
@@ -239,5 +271,22 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await,
         }
         .map_err(from_sqlx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_engines_ways_to_say_that_the_disk_is_full_are_known() {
+        for code in ["53100", "13", "4874"] {
+            assert!(disk_is_full(Some(code)), "{code}");
+        }
+        for code in ["53300", "10", "778", "23505", "57P01"] {
+            assert!(!disk_is_full(Some(code)), "{code}");
+        }
+        assert_eq!(primary(Some("778")), Some(10));
+        assert_eq!(primary(Some("57P01")), None);
     }
 }

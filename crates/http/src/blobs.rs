@@ -2,7 +2,7 @@
 //!
 //! An object is written before the row that names it, and its row is inserted in the transaction that first refers to
 //! it. Small ones live sealed in the row itself, so a small upload or a short log costs no file and no further fsync.
-//! A file without a row is swept ([`sweep`]); deleting an object is deleting its row.
+//! A file without a row is swept ([`Sweeper`]); deleting an object is deleting its row.
 
 use crate::App;
 use blob::store::Stored;
@@ -11,7 +11,11 @@ use kernel::{
     Error, Result, Timestamp,
     ids::{BlobId, OrganizationId},
 };
-use std::io::{Read, Write};
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
 
 /// An object that is written but not yet named by a row.
 #[derive(Debug)]
@@ -62,8 +66,8 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 /// [`Error::Unavailable`] when the disk is full, so that a client knows to try again; else internal.
 pub fn io_error(error: std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::StorageFull {
-        tracing::error!(%error, "the disk is full");
-        return Error::Unavailable("the server's disk is full; tell its operator".to_owned());
+        tracing::error!(%error, "the disk is full; free space on it");
+        return Error::disk_full();
     }
     Error::internal(error)
 }
@@ -143,23 +147,45 @@ pub async fn stream(app: &App, id: &BlobId) -> Result<axum::body::Body> {
     })))
 }
 
-/// Removes files that no row names and that are older than `age` (a younger one may be about to get its row).
-/// Returns how many.
-pub async fn sweep(app: &App, age: std::time::Duration) -> Result<usize> {
-    let listing = app.clone();
-    let now = app.now();
-    let files: Vec<(BlobId, Timestamp)> =
-        blocking(move || listing.objects.list().and_then(Iterator::collect).map_err(io_error)).await?;
-    let mut removed = 0;
-    for (id, modified) in files {
-        if now.since(modified) < age {
-            continue;
-        }
-        let named: Option<(String,)> = app.db.one("SELECT id FROM blobs WHERE id = $1", args![&id]).await?;
-        if named.is_none() {
-            app.objects.remove(&id).map_err(io_error)?;
-            removed += 1;
-        }
+/// Looks for files that no row names, and removes those that nobody can be about to name any more.
+#[derive(Debug)]
+pub struct Sweeper {
+    /// Files that are older were written by an earlier process.
+    begun: Timestamp,
+    /// When a file without a row was first seen. Not by the clock, which may jump: then the age of a file says nothing.
+    seen: HashMap<BlobId, Instant>,
+}
+
+impl Sweeper {
+    /// Make it before anything is served.
+    pub fn new(app: &App) -> Self {
+        Self { begun: app.now(), seen: HashMap::new() }
     }
-    Ok(removed)
+
+    /// Removes files that no row names: of an earlier process those that are older than `age`, and others when they were
+    /// seen as long ago. Returns how many.
+    pub async fn sweep(&mut self, app: &App, age: Duration) -> Result<usize> {
+        let listing = app.clone();
+        let now = app.now();
+        let files: Vec<(BlobId, Timestamp)> =
+            blocking(move || listing.objects.list().and_then(Iterator::collect).map_err(io_error)).await?;
+        let mut removed = 0;
+        let mut before = std::mem::take(&mut self.seen);
+        for (id, modified) in files {
+            let named: Option<(String,)> =
+                app.db.one("SELECT id FROM blobs WHERE id = $1", args![&id]).await?;
+            if named.is_some() {
+                continue;
+            }
+            let seen = before.remove(&id).unwrap_or_else(Instant::now);
+            let left = modified < self.begun && now.since(modified) >= age;
+            if left || seen.elapsed() >= age {
+                app.objects.remove(&id).map_err(io_error)?;
+                removed += 1;
+            } else {
+                self.seen.insert(id, seen);
+            }
+        }
+        Ok(removed)
+    }
 }

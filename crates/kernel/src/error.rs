@@ -63,6 +63,14 @@ impl Error {
         Self::Internal(cause.into())
     }
 
+    /// 503: there is no room on the server's disk.
+    pub fn disk_full() -> Self {
+        Self::Unavailable(
+            "the server's disk is full, so nothing was stored; its operator has to free space, then try again"
+                .to_owned(),
+        )
+    }
+
     /// 409 `conflict`.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::Conflict { title: "conflict", detail: detail.into() }

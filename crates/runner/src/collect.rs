@@ -22,6 +22,8 @@ use tokio::task::spawn_blocking;
 
 /// Output that is shown when a step failed: at most this much of it.
 const SHOWN: u64 = 1 << 20;
+/// A disk with fewer free bytes is full: what an engine writes at a time is larger.
+const NO_ROOM: u64 = 256 << 10;
 /// Printing the schemas of the largest providers takes seconds.
 const SCHEMAS_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -121,9 +123,22 @@ impl Ended<'_> {
     }
 
     fn failed(&mut self, steps: &Steps, state: Option<Vec<u8>>) -> Outcome {
-        let hidden = std::mem::take(&mut self.hidden);
-        self.end_log(&hidden);
-        Outcome::Failed { message: steps.failure(self.execution.job.phase), state, plan: None }
+        let mut last = std::mem::take(&mut self.hidden);
+        let mut message = steps.failure(self.execution.job.phase);
+        if self.no_room_left(&last) {
+            // The engine's own words about it may have found no room in the log.
+            message.push_str(": the server's disk is full; its operator has to free space, then try again");
+            last.extend_from_slice(format!("\n{message}\n").as_bytes());
+        }
+        self.end_log(&last);
+        Outcome::Failed { message, state, plan: None }
+    }
+
+    /// Whether the disk of the work directory is full, or a step said so.
+    fn no_room_left(&self, said: &[u8]) -> bool {
+        let room = rustix::fs::statvfs(self.execution.dir.phase(self.execution.job.phase));
+        let full = room.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_ROOM);
+        full || String::from_utf8_lossy(said).contains("no space left on device")
     }
 
     fn unreadable(&mut self, error: &io::Error) -> Outcome {

@@ -376,7 +376,11 @@ impl Following<'_> {
     async fn interrupt(&mut self, why: Stop, group: &Group, end: &End) -> io::Result<()> {
         // Written down first: an engine that is interrupted twice stops without finishing what it has begun, so a
         // server that comes after this one must not do it again.
-        self.execution.dir.set_interrupted(why)?;
+        if let Err(error) = self.execution.dir.set_interrupted(why) {
+            // A full disk must not turn a cancel into a kill.
+            let run = &self.execution.job.run;
+            tracing::warn!(%run, %error, "that a run was interrupted could not be written down");
+        }
         self.stop = Some(why);
         for _ in 0..RETRIES {
             // Where the shell was just starting its next step, that step is there a moment later.

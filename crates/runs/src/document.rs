@@ -468,7 +468,7 @@ fn attributes(
     }
     let life = &run.life;
     json!(Document {
-        actions: life::actions(life, now),
+        actions: life::actions(life, life.instant(now)),
         allow_config_generation: run.options.allow_config_generation,
         allow_empty_apply: run.options.allow_empty_apply,
         auto_apply: life.options.auto_apply,

@@ -3,7 +3,7 @@
 //! Nothing here is truth: after a restart it is built again from the rows and the work directories.
 
 use crate::logs::LiveLog;
-use kernel::ids::RunId;
+use kernel::{Timestamp, ids::RunId};
 use runner::{Runner, Signal};
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,6 +24,8 @@ pub struct Jobs {
     logs: Mutex<LiveLogs>,
     watchers: Mutex<HashMap<RunId, Arc<Notify>>>,
     ended: watch::Sender<u64>,
+    /// When the newest job was queued.
+    queued_at: Mutex<Timestamp>,
 }
 
 #[derive(Default)]
@@ -64,6 +66,7 @@ impl Jobs {
             logs: Mutex::default(),
             watchers: Mutex::default(),
             ended: watch::Sender::new(0),
+            queued_at: Mutex::default(),
         }
     }
 
@@ -98,6 +101,14 @@ impl Jobs {
     /// work directory in order, and whoever took up the run's next phase now would find it changing.
     pub fn works_on(&self, run: &RunId) -> bool {
         self.running.lock().expect(LOCK).contains_key(run)
+    }
+
+    /// When a job that is queued at `now` counts as queued: after all before it, also by a clock that was set back, or it
+    /// would overtake them.
+    pub fn queued_at(&self, now: Timestamp) -> Timestamp {
+        let mut newest = self.queued_at.lock().expect(LOCK);
+        *newest = now.max(Timestamp::from_micros(newest.micros().saturating_add(1)));
+        *newest
     }
 
     /// Whether another job may begin.

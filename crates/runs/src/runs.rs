@@ -257,7 +257,7 @@ pub async fn advance(
     event: &Event,
     actor: Option<&UserId>,
 ) -> Result<After> {
-    let now = app.now();
+    let now = run.life.instant(app.now());
     let (next, effects) = life::step(&run.life, event, now)?;
     run.life = next;
     run.row.updated_at = now;
@@ -330,7 +330,7 @@ async fn carry_out(
             Effect::BecomeCurrentRun => become_current(tx, &run.row.workspace_id, &id, now).await?,
             Effect::MakeConfigurationCurrent => make_configuration_current(tx, run).await?,
             Effect::QueueJob(_) => {
-                run.row.queued_at = Some(now);
+                run.row.queued_at = Some(app.area::<Jobs>().queued_at(app.now()));
                 run.row.lease = None;
                 after.wake = true;
             }

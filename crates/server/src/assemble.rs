@@ -149,17 +149,18 @@ impl Assembled {
         if let Some(token) = first_admin {
             bootstrap::first_admin(&self.app, token).await?;
         }
+        let sweeper = blobs::Sweeper::new(&self.app);
         executor::recover(&self.app).await?;
         tokio::spawn(scheduler::run(self.app.clone()));
-        tokio::spawn(sweep(self.app.clone()));
+        tokio::spawn(sweep(self.app.clone(), sweeper));
         Ok(())
     }
 }
 
 /// Removes objects that no row names, now and every hour.
-async fn sweep(app: App) {
+async fn sweep(app: App, mut sweeper: blobs::Sweeper) {
     loop {
-        match blobs::sweep(&app, ORPHAN_AGE).await {
+        match sweeper.sweep(&app, ORPHAN_AGE).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed stored objects that nothing refers to"),
             Err(error) => tracing::warn!(%error, "could not look for stored objects that nothing refers to"),

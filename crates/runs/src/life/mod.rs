@@ -87,6 +87,21 @@ pub struct Run {
     pub error_message: Option<String>,
 }
 
+impl Run {
+    /// When something counts as happening to this run that happens by the clock at `now`: never before what has happened
+    /// to it already, whatever became of the clock. A clock that was set back behind a request to cancel has lost the
+    /// measure of its cool-off, which counts as over then: otherwise nobody could stop the run for as long as the clock
+    /// was set back.
+    pub fn instant(&self, now: Timestamp) -> Timestamp {
+        let reached = [&self.status_timestamps, &self.plan.status_timestamps, &self.apply.status_timestamps];
+        let last = reached.into_iter().flat_map(|reached| reached.values().copied()).max();
+        let cancel = self.cancel.as_ref().map(|cancel| {
+            if now < cancel.requested_at { cancel.force_available_at } else { cancel.requested_at }
+        });
+        [Some(now), last, cancel].into_iter().flatten().max().unwrap_or(now)
+    }
+}
+
 /// A run's plan or apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Phase {

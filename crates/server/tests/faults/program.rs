@@ -1,14 +1,13 @@
-//! The server as a process, and its API over plain HTTP.
+//! The server as a process: started, killed, asked to end, and started again on what it left.
 
-use serde_json::{Value, json};
+use crate::api::Api;
 use std::{
-    io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-const ADMIN: &str = "admin.atlasv1.token-of-the-fault-tests";
+pub(crate) const ADMIN: &str = "admin.atlasv1.token-of-the-fault-tests";
 /// How long recovery may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -26,29 +25,65 @@ pub(crate) struct Program {
     pub(crate) dir: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
-    postgres: Option<String>,
+    postgres: Option<Postgres>,
+    /// Bytes of a disk of its own, for one start.
+    disk: Option<u64>,
+}
+
+/// Where a server's PostgreSQL is.
+struct Postgres {
+    url: String,
+    /// It is dropped with the server: it lies on a PostgreSQL that others use.
+    shared: bool,
 }
 
 impl Program {
     pub(crate) fn new(database: Database) -> Self {
-        let dir = tempfile::Builder::new().prefix("ff").tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let postgres = (database == Database::Postgres).then(|| {
+        let mut program = Self::with(None);
+        if database == Database::Postgres {
             let url = std::env::var("FERROFORM_TEST_POSTGRES").unwrap();
-            let name = format!("ferroform_faults_{}_{port}", std::process::id());
+            let name = format!("ferroform_faults_{}_{}", std::process::id(), program.port);
             sql(&url, &format!("CREATE DATABASE {name}"));
-            format!("{}/{name}", url.rsplit_once('/').unwrap().0)
-        });
-        Self { dir, port, child: None, postgres }
+            let url = format!("{}/{name}", url.rsplit_once('/').unwrap().0);
+            program.postgres = Some(Postgres { url, shared: true });
+        }
+        program
+    }
+
+    /// A server on the PostgreSQL database of this URL.
+    pub(crate) fn on(url: String) -> Self {
+        Self::with(Some(Postgres { url, shared: false }))
+    }
+
+    /// A server whose data directory is a disk of its own with this many bytes. What is there is gone when it ends.
+    pub(crate) fn on_a_disk_of(bytes: u64) -> Self {
+        let mut program = Self::with(None);
+        program.disk = Some(bytes);
+        program
+    }
+
+    fn with(postgres: Option<Postgres>) -> Self {
+        let dir = tempfile::Builder::new().prefix("ff").tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("disk")).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { dir, port, child: None, postgres, disk: None }
     }
 
     /// Where the database is, for looking at it at rest.
     pub(crate) fn database(&self) -> Option<&str> {
-        self.postgres.as_deref()
+        self.postgres.as_ref().map(|postgres| postgres.url.as_str())
     }
 
+    /// The data directory as this process sees it. One on a disk of its own is in sight while the server runs.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        let dir = self.dir.path().join("disk/data");
+        match (&self.disk, &self.child) {
+            (Some(_), Some(child)) => {
+                let root = PathBuf::from(format!("/proc/{}/root", child.id()));
+                root.join(dir.strip_prefix("/").unwrap())
+            }
+            _ => dir,
+        }
     }
 
     pub(crate) fn start(&mut self) {
@@ -56,24 +91,7 @@ impl Program {
     }
 
     pub(crate) fn start_with(&mut self, more: &[&str]) {
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferroform"));
-        command
-            .args(["serve", "--tls", "off", "--runners", "3", "--no-engine-download"])
-            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
-            .arg("--data-dir")
-            .arg(self.data_dir())
-            .args(more)
-            .env("FERROFORM_ADMIN_TOKEN", ADMIN)
-            .env("FERROFORM_DATABASE", self.postgres.as_deref().unwrap_or("sqlite"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        if let Some(engine) = std::env::var_os("FERROFORM_TEST_ENGINE") {
-            command.env("FERROFORM_ENGINE", engine);
-        }
-        self.child = Some(command.spawn().unwrap());
+        self.spawn(more);
         let deadline = Instant::now() + PATIENCE;
         while self.api().ask("GET", "/_health_check", None).is_none_or(|(status, _)| status != 200) {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
@@ -84,6 +102,36 @@ impl Program {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn spawn(&mut self, more: &[&str]) {
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let mut command = self.command();
+        command
+            .args(["serve", "--tls", "off", "--runners", "3", "--no-engine-download"])
+            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .arg("--data-dir")
+            .arg(self.dir.path().join("disk/data"))
+            .args(more)
+            .env("FERROFORM_ADMIN_TOKEN", ADMIN)
+            .env("FERROFORM_DATABASE", self.database().unwrap_or("sqlite"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        if let Some(engine) = std::env::var_os("FERROFORM_TEST_ENGINE") {
+            command.env("FERROFORM_ENGINE", engine);
+        }
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// The program, or a shell that mounts its disk where nobody else sees it and becomes the program.
+    fn command(&self) -> Command {
+        let Some(bytes) = self.disk else { return Command::new(env!("CARGO_BIN_EXE_ferroform")) };
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "/bin/sh", "-ec", MOUNT, "mount"]);
+        command.arg(self.dir.path().join("disk")).arg(bytes.to_string()).arg(env!("CARGO_BIN_EXE_ferroform"));
+        command
     }
 
     /// The end of the server's log.
@@ -125,141 +173,48 @@ impl Program {
         }
     }
 
-    /// Ends the server for good; its data stays until this is dropped.
-    pub(crate) fn stop(&mut self) {
-        self.terminate();
-    }
-
     pub(crate) fn api(&self) -> Api {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(20)))
-            .build();
-        Api { agent: config.into(), url: format!("http://127.0.0.1:{}", self.port) }
+        Api::new(format!("http://127.0.0.1:{}", self.port))
+    }
+}
+
+/// `$1` is where, `$2` how many bytes; then the command.
+const MOUNT: &str = r#"mount -t tmpfs -o "size=$2,mode=0700" tmpfs "$1"; shift 2; exec "$@""#;
+
+/// Why a server cannot be given a disk of its own here, if so: that takes root, or a kernel that lets anybody make
+/// namespaces.
+pub(crate) fn no_disk_of_its_own(at: &Path) -> Option<String> {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "/bin/sh", "-ec", MOUNT, "mount"])
+        .arg(at)
+        .args(["65536", "true"]);
+    match command.output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(format!("unshare: {error}")),
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("The server's last words:\n{}", self.words());
+        }
         self.kill();
-        if let Some(url) = &self.postgres {
+        if let Some(Postgres { url, shared: true }) = &self.postgres {
             let (server, name) = url.rsplit_once('/').unwrap();
             sql(&format!("{server}/postgres"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
     }
 }
 
-/// One statement, by the client program that comes with PostgreSQL's server or by our own layer.
-fn sql(url: &str, statement: &str) {
+/// One statement.
+pub(crate) fn sql(url: &str, statement: &str) {
     use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = PgConnection::connect(url).await.unwrap();
         connection.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
     });
-}
-
-/// The API as the site admin. A request to a server that is down gives nothing.
-#[derive(Clone)]
-pub(crate) struct Api {
-    agent: ureq::Agent,
-    url: String,
-}
-
-impl Api {
-    /// Sends a request; `None` when no whole answer came.
-    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Option<(u16, Vec<u8>)> {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(url)
-            .header("authorization", format!("Bearer {ADMIN}"))
-            .header("content-type", "application/vnd.api+json")
-            .body(body.unwrap_or_default())
-            .unwrap();
-        let mut answer = self.agent.run(request).ok()?;
-        let status = answer.status().as_u16();
-        let bytes = answer.body_mut().with_config().limit(64 << 20).read_to_vec().ok()?;
-        Some((status, bytes))
-    }
-
-    /// A request below `/api/v2` whose answer is a document; `None` unless it is a 2xx.
-    pub(crate) fn json(&self, method: &str, path: &str, body: Option<Value>) -> Option<Value> {
-        let (status, bytes) =
-            self.ask(method, &format!("/api/v2{path}"), body.map(|body| body.to_string().into_bytes()))?;
-        assert!(status != 500, "{method} {path}: {}", String::from_utf8_lossy(&bytes));
-        (200..300).contains(&status).then(|| serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-    }
-
-    pub(crate) fn get(&self, path: &str) -> Value {
-        self.json("GET", path, None).unwrap_or_else(|| panic!("GET {path} was not answered"))
-    }
-
-    pub(crate) fn organization(&self, name: &str) {
-        let body = json!({ "data": { "attributes": { "name": name, "email": "a@example.com" } } });
-        self.json("POST", "/organizations", Some(body)).unwrap();
-    }
-
-    pub(crate) fn workspace(&self, organization: &str, name: &str) -> String {
-        let body = json!({ "data": { "attributes": { "name": name } } });
-        let made =
-            self.json("POST", &format!("/organizations/{organization}/workspaces"), Some(body)).unwrap();
-        made["data"]["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Uploads a configuration and makes its run; the run's id once the server has acknowledged it.
-    pub(crate) fn push(&self, workspace: &str, main: &str, apply: bool) -> Option<String> {
-        let body = json!({ "data": { "attributes": { "auto-queue-runs": false } } });
-        let made =
-            self.json("POST", &format!("/workspaces/{workspace}/configuration-versions"), Some(body))?;
-        let url = made["data"]["attributes"]["upload-url"].as_str()?.to_owned();
-        let (status, _) = self.ask("PUT", &url, Some(archive(main)))?;
-        if status != 200 {
-            return None;
-        }
-        let body = json!({ "data": { "attributes": { "auto-apply": apply, "plan-only": !apply }, "relationships": {
-            "workspace": { "data": { "type": "workspaces", "id": workspace } },
-            "configuration-version": { "data": { "type": "configuration-versions", "id": made["data"]["id"] } },
-        }}});
-        let run = self.json("POST", "/runs", Some(body))?;
-        run["data"]["id"].as_str().map(str::to_owned)
-    }
-
-    /// Waits until a run has one of these statuses.
-    pub(crate) fn until(&self, run: &str, statuses: &[&str]) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = self.json("GET", &format!("/runs/{run}"), None) {
-                let status = found["data"]["attributes"]["status"].as_str().unwrap_or_default().to_owned();
-                if statuses.contains(&status.as_str()) {
-                    return found;
-                }
-                assert!(Instant::now() < deadline, "{run} is stuck: {}", found["data"]["attributes"]);
-            }
-            // The server may be down just now, so there is nothing to hold a request open.
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// The whole log of a phase that has ended.
-    pub(crate) fn log(&self, run: &str, phase: &str) -> String {
-        let found = self.get(&format!("/runs/{run}/{phase}"));
-        let url = found["data"]["attributes"]["log-read-url"].as_str().unwrap().to_owned();
-        let (_, bytes) = self.ask("GET", &url, None).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-fn archive(main: &str) -> Vec<u8> {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    {
-        let mut tar = tar::Builder::new(&mut gzip);
-        let mut header = tar::Header::new_gnu();
-        header.set_size(main.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, "main.tf", main.as_bytes()).unwrap();
-        tar.finish().unwrap();
-    }
-    gzip.flush().unwrap();
-    gzip.finish().unwrap()
 }
