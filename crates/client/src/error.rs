@@ -156,7 +156,15 @@ pub(crate) fn from_transport(error: reqwest::Error, request: &str, host: &str) -
         "no answer in time".to_owned()
     } else {
         // The outer layers only say that sending a request failed; the innermost says why.
-        innermost(&error)
+        match innermost(&error).as_str() {
+            // hyper's words for the TLS alert that answers plain HTTP.
+            "invalid HTTP version parsed" => {
+                "it does not speak plain HTTP on this port; if it serves TLS, give the \
+                                              address with https://"
+                    .to_owned()
+            }
+            reason => reason.to_owned(),
+        }
     };
     Error::Unreachable { host: host.to_owned(), request: request.to_owned(), reason }
 }

@@ -1,6 +1,6 @@
 //! What every handler and background task may use: one cheap handle.
 
-use crate::{auth::Identities, include::Loaders};
+use crate::{auth::Identities, include::Loaders, limit::Limit};
 use blob::{
     keys::{DataKey, RootKey},
     signed::{Signer, TokenHasher},
@@ -11,6 +11,7 @@ use kernel::{Env, Error, Result, Timestamp, ids::OrganizationId};
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
+    num::NonZeroU32,
     ops::Deref,
     sync::{Arc, RwLock},
 };
@@ -44,6 +45,8 @@ pub struct Settings {
     pub json_body_bytes: usize,
     /// Bytes of a state, inline or uploaded.
     pub state_bytes: usize,
+    /// Requests that a user, or an address without a token, may make in a second; `None` for any number.
+    pub requests_per_second: Option<NonZeroU32>,
     /// Seconds that a signed URL of a stored object is good for.
     pub signed_url_seconds: i64,
     /// Bytes of the log of a plan or an apply; what comes after is dropped.
@@ -67,6 +70,7 @@ impl Default for Settings {
             upload_bytes: 100 << 20,
             json_body_bytes: 4 << 20,
             state_bytes: 256 << 20,
+            requests_per_second: None,
             signed_url_seconds: 25 * 3600,
             log_bytes: 64 << 20,
             plan_timeout_seconds: 2 * 3600,
@@ -96,6 +100,8 @@ pub struct Inner {
     pub settings: Settings,
     /// Who calls, remembered for moments.
     pub identities: Identities,
+    /// How often they may call; `None` for as often as they like.
+    pub limit: Option<Limit>,
     /// How an included resource of each type is read.
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
@@ -134,6 +140,7 @@ impl App {
             db,
             objects,
             root_key,
+            limit: settings.requests_per_second.map(Limit::new),
             settings,
             identities: Identities::default(),
             loaders,
@@ -163,6 +170,11 @@ impl App {
         let mut closing = self.closing.subscribe();
         // The sender lives as long as this handle, so waiting cannot fail.
         let _ = closing.wait_for(|closing| *closing).await;
+    }
+
+    /// Whether the shutdown has begun.
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
     }
 
     /// Begins the shutdown.

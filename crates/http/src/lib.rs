@@ -14,6 +14,7 @@ pub mod cx;
 pub mod document;
 pub mod error;
 pub mod include;
+pub mod limit;
 pub mod openapi;
 pub mod operation;
 pub mod patch;

@@ -1,10 +1,15 @@
 //! From the operation table to a service: routing, who calls, the headers of every answer.
 
-use crate::{Access, App, Cx, Error, Operation, OperationName, Routes, document::MEDIA_TYPE, error};
+use crate::{
+    Access, App, Cx, Error, Operation, OperationName, Routes,
+    document::MEDIA_TYPE,
+    error,
+    limit::{Allowance, Peer},
+};
 use axum::{
     Router,
     extract::{Query, RawPathParams, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header},
     response::Response,
     routing::{MethodFilter, on},
 };
@@ -53,20 +58,20 @@ pub fn full_path(operation: &Operation) -> String {
 /// Whatever is not in the table: 401 without a valid token below the API, so that it tells nothing; else 404.
 async fn absent(app: App, request: Request) -> Response {
     let request_id = request_id(&app);
-    let known = if request.uri().path().starts_with("/api/") {
-        identify(&app, request.headers()).await.map(drop)
-    } else {
-        Ok(())
-    };
+    let below = request.uri().path().starts_with("/api/");
+    let access = if below { Access::Token } else { Access::Public };
+    let mut left = None;
+    let known = admit(&app, access, request.headers(), request.extensions(), &mut left).await;
     let error = known.err().unwrap_or(Error::NotFound);
-    finish(error::response(&error, &request_id), &request_id, OperationName("absent"))
+    finish(error::response(&error, &request_id), &request_id, OperationName("absent"), left)
 }
 
 async fn answer(app: App, operation: Arc<Operation>, params: RawPathParams, request: Request) -> Response {
     let request_id = request_id(&app);
-    let result = handle(app, &operation, params, request, request_id.clone()).await;
+    let mut left = None;
+    let result = handle(app, &operation, params, request, request_id.clone(), &mut left).await;
     let response = result.unwrap_or_else(|error| error::response(&error, &request_id));
-    finish(response, &request_id, OperationName(operation.name))
+    finish(response, &request_id, OperationName(operation.name), left)
 }
 
 async fn handle(
@@ -75,12 +80,10 @@ async fn handle(
     params: RawPathParams,
     request: Request,
     request_id: Arc<str>,
+    left: &mut Option<Allowance>,
 ) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
-    let actor = match operation.access {
-        Access::Token => Some(identify(&app, &parts.headers).await?),
-        Access::Public | Access::Signed => None,
-    };
+    let actor = admit(&app, operation.access, &parts.headers, &parts.extensions, left).await?;
     let cx = Cx {
         app,
         headers: parts.headers,
@@ -92,6 +95,35 @@ async fn handle(
         body: Mutex::new(Some(body)),
     };
     (operation.handler)(cx).await?.into_response()
+}
+
+/// Who calls, if they may: with a valid token where one is needed, and within their allowance, of which `left` is told.
+async fn admit(
+    app: &App,
+    access: Access,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    left: &mut Option<Allowance>,
+) -> Result<Option<Arc<authz::Actor>>, Error> {
+    let known = match access {
+        Access::Token => identify(app, headers).await.map(Some),
+        Access::Public => Ok(None),
+        Access::Signed => return Ok(None),
+    };
+    if let Some(limit) = &app.limit {
+        let allowance = match &known {
+            Ok(Some(actor)) => limit.take(actor.user_id().as_str(), app.now()),
+            _ => {
+                let peer = extensions.get().map(|Peer(address)| address.to_string());
+                limit.take(&peer.unwrap_or_default(), app.now())
+            }
+        };
+        *left = Some(allowance);
+        if allowance.is_exceeded() {
+            return Err(Error::TooManyRequests(1));
+        }
+    }
+    known
 }
 
 async fn identify(app: &App, headers: &HeaderMap) -> Result<Arc<authz::Actor>, Error> {
@@ -110,7 +142,12 @@ fn request_id(app: &App) -> Arc<str> {
     app.env.base58(16).into()
 }
 
-fn finish(mut response: Response, request_id: &str, name: OperationName) -> Response {
+fn finish(
+    mut response: Response,
+    request_id: &str,
+    name: OperationName,
+    left: Option<Allowance>,
+) -> Response {
     response.extensions_mut().insert(name);
     let headers = response.headers_mut();
     for (header, value) in &HEADERS {
@@ -118,6 +155,9 @@ fn finish(mut response: Response, request_id: &str, name: OperationName) -> Resp
     }
     if let Ok(id) = HeaderValue::try_from(request_id) {
         headers.insert("x-request-id", id);
+    }
+    if let Some(left) = left {
+        left.say(headers);
     }
     if !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));

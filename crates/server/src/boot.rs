@@ -25,6 +25,7 @@ use runs::jobs::Jobs;
 use std::{
     error::Error,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -56,7 +57,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     let url = options.url.clone().unwrap_or_else(|| default_url(&options.tls, address));
     let certificates = tls::load(&options.tls, dir.path(), tls::names(address, &url), &env)?;
     let metrics_token = metrics_token(&options)?;
-    let assembled = assemble(blueprint(&options, dir.path(), &url, env.clone())?).await?;
+    let assembled = assemble(blueprint(&options, dir.path(), &url, env.clone())?).await.map_err(plainly)?;
     let app = assembled.app.clone();
     let admin = admin::first_admin(&app, dir.path()).await?;
     assembled.start(admin.as_ref().map(|admin| &admin.token)).await?;
@@ -82,6 +83,15 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     drain(&app, deadline).await;
     app.db.close().await;
     Ok(())
+}
+
+/// What an operator is told needs no class of refusal in front.
+pub(crate) fn plainly(error: kernel::Error) -> Failure {
+    match error {
+        kernel::Error::Unavailable(what) => what.into(),
+        kernel::Error::BadRequest { detail, .. } => detail.into(),
+        other => other.into(),
+    }
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -141,6 +151,7 @@ pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Res
             json_body_bytes: usize_of(options.body_limit),
             state_bytes: usize_of(options.state_limit),
             log_bytes: usize_of(options.log_limit),
+            requests_per_second: NonZeroU32::new(options.rate_limit),
             plan_timeout_seconds: options.plan_timeout.as_secs(),
             apply_timeout_seconds: options.apply_timeout.as_secs(),
             force_cancel_cool_off_seconds: seconds(options.force_cancel_after),

@@ -32,7 +32,9 @@ pub enum DataDirError {
     )]
     InUse(PathBuf, String),
     /// The file system refused.
-    #[error("the data directory {0} cannot be used: {1}")]
+    #[error(
+        "the data directory {0} cannot be used: {1}; give this user access to it, or choose another with --data-dir"
+    )]
     Io(PathBuf, #[source] io::Error),
 }
 

@@ -8,6 +8,7 @@ mod stall;
 
 use crate::tls::Certificates;
 use axum::{Router, body::Body, extract::Request};
+use http_api::limit::Peer;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -92,9 +93,9 @@ pub async fn serve(
             place = places.clone().acquire_owned() => place.map_err(io::Error::other)?,
             deadline = &mut closing => break deadline,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or the peer is gone already: neither ends the server.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -106,7 +107,7 @@ pub async fn serve(
         };
         let (serving, watcher, when_closed) = (serving.clone(), graceful.watcher(), when_closed.clone());
         tokio::spawn(async move {
-            serving.connection(stream, watcher, when_closed).await;
+            serving.connection(stream, Peer(peer.ip()), watcher, when_closed).await;
             drop(place);
         });
     };
@@ -123,10 +124,16 @@ pub async fn serve(
 }
 
 impl Serving {
-    async fn connection(self, stream: TcpStream, watcher: Watcher, mut closed: watch::Receiver<()>) {
+    async fn connection(
+        self,
+        stream: TcpStream,
+        peer: Peer,
+        watcher: Watcher,
+        mut closed: watch::Receiver<()>,
+    ) {
         // Without it small answers wait 40 ms for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let Some(acceptor) = self.acceptor.clone() else { return self.http(stream, watcher).await };
+        let Some(acceptor) = self.acceptor.clone() else { return self.http(stream, peer, watcher).await };
         let handshake = tokio::time::timeout(self.patience.first, acceptor.accept(stream));
         let shaken = tokio::select! {
             shaken = handshake => shaken,
@@ -134,13 +141,16 @@ impl Serving {
             _ = closed.changed() => return,
         };
         match shaken {
-            Ok(Ok(stream)) => self.http(stream, watcher).await,
+            Ok(Ok(stream)) => self.http(stream, peer, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, watcher: Watcher) {
+    async fn http<S>(self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Self { router, patience, open, .. } = self;
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(patience.next);
@@ -152,7 +162,9 @@ impl Serving {
             mark.store(true, Relaxed);
             let (open, mut router) = (open.begin(), router.clone());
             async move {
-                let Ok(answer) = router.call(request_of(request, patience.still)).await;
+                let mut request = request_of(request, patience.still);
+                request.extensions_mut().insert(peer);
+                let Ok(answer) = router.call(request).await;
                 Ok::<_, Infallible>(answer.map(|body| Answer::new(body, open)))
             }
         });

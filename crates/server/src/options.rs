@@ -12,7 +12,7 @@ pub use layers::parse;
 
 use clap::Parser;
 use std::{path::PathBuf, time::Duration};
-use values::{parse_address, parse_duration, parse_size, parse_tls, parse_url};
+use values::{parse_address, parse_duration, parse_number, parse_size, parse_tls, parse_url};
 
 const LIMITS: &str = "Limits (times as 90s, 15m, 1h30m, 2d; sizes as 64KiB, 100MiB, 1GiB)";
 
@@ -40,7 +40,7 @@ pub struct ServeOptions {
     pub database: DatabaseSource,
 
     /// Runs worked on at the same time; 0 for a server that only serves [default: the number of processors]
-    #[arg(long, value_name = "N", env = "FERROFORM_RUNNERS", help_heading = "Runs")]
+    #[arg(long, value_name = "N", env = "FERROFORM_RUNNERS", value_parser = parse_number::<u32>, help_heading = "Runs")]
     pub runners: Option<u32>,
     /// Engine to use: an executable, or a folder with executables [default: terraform or tofu on PATH]
     #[arg(long, value_name = "PATH", env = "FERROFORM_ENGINE", help_heading = "Runs")]
@@ -111,10 +111,10 @@ pub struct ServeOptions {
     #[arg(long, value_name = "SIZE", env = "FERROFORM_EXPANDED_LIMIT", default_value = "1GiB", value_parser = parse_size, help_heading = LIMITS)]
     pub expanded_limit: u64,
     /// Most files, links and folders in a configuration
-    #[arg(long, value_name = "N", env = "FERROFORM_ENTRY_LIMIT", default_value = "100000", help_heading = LIMITS)]
+    #[arg(long, value_name = "N", env = "FERROFORM_ENTRY_LIMIT", default_value = "100000", value_parser = parse_number::<u64>, help_heading = LIMITS)]
     pub entry_limit: u64,
     /// Most bytes that one byte of an archive may become, beyond the first MiB
-    #[arg(long, value_name = "N", env = "FERROFORM_RATIO_LIMIT", default_value = "200", help_heading = LIMITS)]
+    #[arg(long, value_name = "N", env = "FERROFORM_RATIO_LIMIT", default_value = "200", value_parser = parse_number::<u64>, help_heading = LIMITS)]
     pub ratio_limit: u64,
     /// Largest state
     #[arg(long, value_name = "SIZE", env = "FERROFORM_STATE_LIMIT", default_value = "256MiB", value_parser = parse_size, help_heading = LIMITS)]
@@ -125,6 +125,9 @@ pub struct ServeOptions {
     /// Largest log of a plan or an apply
     #[arg(long, value_name = "SIZE", env = "FERROFORM_LOG_LIMIT", default_value = "64MiB", value_parser = parse_size, help_heading = LIMITS)]
     pub log_limit: u64,
+    /// Requests a second from one user, with all their tokens, or from one address without a token; 0 is no limit
+    #[arg(long, value_name = "N", env = "FERROFORM_RATE_LIMIT", default_value = "0", value_parser = parse_number::<u32>, help_heading = LIMITS)]
+    pub rate_limit: u32,
     /// Memory that each process of a run may use; 0 is no limit
     #[arg(long, value_name = "SIZE", env = "FERROFORM_RUN_MEMORY", default_value = "4GiB", value_parser = parse_size, help_heading = LIMITS)]
     pub run_memory: u64,
@@ -132,10 +135,10 @@ pub struct ServeOptions {
     #[arg(long, value_name = "SIZE", env = "FERROFORM_RUN_FILE_SIZE", default_value = "4GiB", value_parser = parse_size, help_heading = LIMITS)]
     pub run_file_size: u64,
     /// Files that each process of a run may have open; 0 is no limit
-    #[arg(long, value_name = "N", env = "FERROFORM_RUN_OPEN_FILES", default_value = "4096", help_heading = LIMITS)]
+    #[arg(long, value_name = "N", env = "FERROFORM_RUN_OPEN_FILES", default_value = "4096", value_parser = parse_number::<u64>, help_heading = LIMITS)]
     pub run_open_files: u64,
     /// Connections to PostgreSQL, or readers of SQLite
-    #[arg(long, value_name = "N", env = "FERROFORM_DATABASE_CONNECTIONS", default_value = "8", help_heading = LIMITS)]
+    #[arg(long, value_name = "N", env = "FERROFORM_DATABASE_CONNECTIONS", default_value = "8", value_parser = parse_number::<u32>, help_heading = LIMITS)]
     pub database_connections: u32,
 
     /// Form of the log on standard error

@@ -1,6 +1,7 @@
 //! The single checks of `ferroform doctor`.
 
 use crate::{
+    boot,
     options::{ServeOptions, Tls},
     tls::{self, Facts},
 };
@@ -152,9 +153,7 @@ pub async fn database(options: &ServeOptions) -> Check {
         Err(why) => failed(why),
         Ok(Some(url)) => match Db::postgres(url.expose(), 2).await {
             Ok(db) => answered(db, "PostgreSQL".to_owned()).await,
-            Err(error) => {
-                failed(format!("PostgreSQL: {error}; check the host, port, user and password of its URL"))
-            }
+            Err(error) => failed(boot::plainly(error).to_string()),
         },
         Ok(None) => {
             let file = options.data_dir.join("ferroform.db");

@@ -24,7 +24,7 @@ async fn discovery(_: Cx) -> Result<Reply> {
     Ok(Reply::json(&json!({ "tfe.v2": base, "tfe.v2.1": base, "tfe.v2.2": base, "state.v2": base })))
 }
 
-/// Without `X-RateLimit-Limit`, by which the SDK would slow itself down.
+/// Without `X-RateLimit-Limit`, by which the SDK would slow itself down, unless the operator has set a limit.
 async fn ping(_: Cx) -> Result<Reply> {
     Ok(Reply::Empty(StatusCode::NO_CONTENT))
 }

@@ -51,7 +51,11 @@ pub fn load(tls: &Tls, dir: &Path, names: Vec<String>, env: &Env) -> io::Result<
         Tls::Auto => Source::Own { dir: dir.join("tls"), names },
         Tls::Files(cert, key) => Source::Files { cert: cert.clone(), key: key.clone() },
     };
-    let current = RwLock::new(source.key(env)?);
+    let current = source.key(env).map_err(|e| match &source {
+        Source::Own { .. } => e,
+        Source::Files { .. } => io::Error::new(e.kind(), format!("--tls: {e}")),
+    });
+    let current = RwLock::new(current?);
     Ok(Some(Arc::new(Certificates { source, env: env.clone(), current })))
 }
 

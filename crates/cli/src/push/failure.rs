@@ -56,6 +56,13 @@ impl Failure {
     pub(super) fn words(&self) -> (String, String) {
         let (summary, detail) = match self {
             Self::Connection(error) => ("No server to push to", error.to_string()),
+            Self::Client(error @ client::Error::Unreachable { .. }) => (
+                client_summary(error),
+                format!(
+                    "{error}\n\nIs the address right (--address, or FERROFORM_ADDRESS), does the server run, and is no \
+                     proxy or firewall in between?"
+                ),
+            ),
             Self::Client(error) => (client_summary(error), error.to_string()),
             Self::BadToken { host, source, error } => (
                 "The token was refused",

@@ -377,7 +377,7 @@ impl<'a, 'b> Follow<'a, 'b> {
         let (client, id) = (self.client.clone(), self.run.id.clone());
         match self.unless_interrupted(async move { client.cancel_run(&id, None).await }).await? {
             Ok(()) => {
-                self.notice("Canceling", "The engine is asked to stop. Ctrl-C again leaves the run alone.")
+                self.notice("Canceling", "The run is asked to stop. Ctrl-C again leaves the run alone.")
             }
             Err(error) => self.notice("The run was not canceled", &error.to_string()),
         }

@@ -42,7 +42,9 @@ impl HumanView {
             Event::RunCreated { id, url } => {
                 self.say(&format!("{} {id}\n\n  {url}\n", style.bold("Run")));
             }
-            Event::Waiting { reason } => self.say(&style.dim(&format!("Waiting: {reason}."))),
+            Event::Waiting { reason } => {
+                self.say(&style.dim(&format!("Waiting: {}.", reason.trim_end_matches('.'))))
+            }
             Event::Status { status } => {
                 self.say(&style.dim(&format!("Run is {}.", status.replace('_', " "))))
             }
@@ -72,7 +74,7 @@ impl HumanView {
                 let shown = Diagnostic::error(*summary, *detail).render(style);
                 self.write(&format!("\n{shown}"));
             }
-            Event::Finished { outcome, status, url, changes, .. } => {
+            Event::Finished { outcome, status, run, url, changes } => {
                 let planned = changes.map(|changes| format!(": {}", changes.planned())).unwrap_or_default();
                 let applied = changes.map(|changes| format!(": {}", changes.applied())).unwrap_or_default();
                 let line = match outcome {
@@ -93,6 +95,10 @@ impl HumanView {
                     _ => "Run: ",
                 };
                 self.say(&format!("\n{line}\n{advice}{url}"));
+                if *outcome == Outcome::AwaitingConfirmation {
+                    // Not every server has pages.
+                    self.say(&format!("or with POST /api/v2/runs/{run}/actions/apply (or /discard)"));
+                }
             }
         }
     }

@@ -61,7 +61,13 @@ fn read_file(command: &Command, given: &ArgMatches) -> Result<Option<(PathBuf, t
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fault(command, &format!("{} cannot be read: {error}", file.display()))),
+        // The data directory is no folder: whoever uses it says so.
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+        Err(error) => {
+            let option = if named.is_some() { "--config" } else { "--data-dir" };
+            let why = format!("{} cannot be read: {error}; is {option} right?", file.display());
+            return Err(fault(command, &why));
+        }
     };
     match text.parse() {
         Ok(table) => Ok(Some((file, table))),
@@ -123,7 +129,7 @@ impl Layer<'_> {
             Some(ContextValue::String(flag)) => {
                 format!("; did you mean `{}`?", flag.trim_start_matches('-'))
             }
-            _ => String::new(),
+            _ => "; `ferroform serve --help` lists them".to_owned(),
         }
     }
 }
@@ -134,6 +140,12 @@ fn is_option(key: &str) -> bool {
 }
 
 fn append_flags(key: &str, value: &toml::Value, flags: &mut Vec<OsString>) -> Result<(), &'static str> {
+    let is_switch = ServeOptions::command()
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some(key) && !argument.get_action().takes_values());
+    if is_switch && !value.is_bool() {
+        return Err("must be true or false");
+    }
     let text = match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Integer(number) => number.to_string(),

@@ -37,6 +37,14 @@ pub(super) fn parse_tls(text: &str) -> Result<Tls, String> {
     }
 }
 
+/// `0`, `1`, `2`, …
+pub(super) fn parse_number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| match text.parse::<u64>() {
+        Ok(_) => "this is too large".to_owned(),
+        Err(_) => "expected a whole number, such as 0 or 8".to_owned(),
+    })
+}
+
 /// `90s`, `15m`, `1h30m`, `2d`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut rest = text;

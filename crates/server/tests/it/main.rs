@@ -8,5 +8,7 @@
 mod acceptance;
 mod matrix;
 mod program;
+mod remote_state;
 mod secrets;
 mod seed;
+mod tags;

@@ -1,7 +1,16 @@
 //! The binary `ferroform` as an operator meets it: a process with options, files, signals and an exit code.
 
 mod commands;
+mod engineless;
+mod greeting;
+mod health;
+mod house;
+mod limit;
+mod manual;
+mod mistakes;
+mod push;
 mod serving;
+mod terminal;
 mod tls;
 
 use serde_json::Value;
@@ -28,6 +37,19 @@ fn ferroform(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same command, run by another program.
+fn by(runner: &[&str], command: &Command) -> Command {
+    let mut other = Command::new(runner[0]);
+    other.args(&runner[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other
+}
+
 /// Standard output and error of a command, together.
 fn words(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -47,10 +69,11 @@ impl Server {
     }
 
     fn command(dir: &Path, more: &[&str]) -> Command {
-        let mut command = ferroform(&["serve", "--log-format", "json"]);
-        command.args(["--no-engine-download", "--data-dir"]).arg(dir).args(more);
+        let mut command = ferroform(&["serve", "--data-dir"]);
+        command.arg(dir).args(more);
         // Flags may choose otherwise.
-        command.env("FERROFORM_LISTEN", "127.0.0.1:0");
+        command.env("FERROFORM_LISTEN", "127.0.0.1:0").env("FERROFORM_NO_ENGINE_DOWNLOAD", "true");
+        command.env("FERROFORM_LOG_FORMAT", "json");
         command
     }
 
@@ -100,6 +123,31 @@ impl Server {
 }
 
 impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program whose standard output is read line by line; killed when this is dropped.
+struct Following {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Following {
+    fn new(mut child: Child) -> Self {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Reads until a line holds `text`.
+    fn until(&mut self, text: &str) {
+        assert!(self.lines.any(|line| line.unwrap().contains(text)), "it ended without {text:?}");
+    }
+}
+
+impl Drop for Following {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,0 +1,116 @@
+//! How many requests a second one caller may make. Off unless the operator sets a limit.
+//!
+//! A caller is a user with all their tokens together, or an address without a valid token, as on TFE. Seconds are counted
+//! one by one: the allowance is whole again at the next. The answer's headers say what is left, and while a limit is set
+//! the SDKs keep themselves below it (`docs/api-quirks.md`). Signed URLs are free: their holders upload and follow logs.
+
+use axum::http::{HeaderMap, HeaderValue};
+use kernel::Timestamp;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::Mutex,
+};
+
+/// Locks among which callers are spread, each held for a look into a map.
+const SHARDS: usize = 16;
+const SECOND: i64 = 1_000_000;
+
+/// The address of a request's peer, which the listener puts among the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// The limit, and what callers have spent of it in the current second.
+#[derive(Debug)]
+pub struct Limit {
+    per_second: NonZeroU32,
+    shards: [Mutex<Spent>; SHARDS],
+}
+
+#[derive(Debug, Default)]
+struct Spent {
+    second: i64,
+    by_caller: HashMap<String, u32>,
+}
+
+/// What a request has left of its caller's allowance.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    limit: u32,
+    spent: u32,
+    micros_to_reset: i64,
+}
+
+impl Limit {
+    /// This many requests in each second.
+    pub fn new(per_second: NonZeroU32) -> Self {
+        Self { per_second, shards: Default::default() }
+    }
+
+    /// Takes one request from the caller's allowance.
+    pub fn take(&self, caller: &str, now: Timestamp) -> Allowance {
+        let mut hasher = DefaultHasher::new();
+        caller.hash(&mut hasher);
+        let shard = usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or(0);
+        let mut shard = self.shards[shard].lock().expect("no holder of this lock panics");
+        let second = now.micros().div_euclid(SECOND);
+        if shard.second != second {
+            // Nobody's past counts, so the map is as large as one second's callers are many.
+            *shard = Spent { second, by_caller: HashMap::new() };
+        }
+        let spent = match shard.by_caller.get_mut(caller) {
+            Some(spent) => {
+                *spent = spent.saturating_add(1);
+                *spent
+            }
+            None => {
+                shard.by_caller.insert(caller.to_owned(), 1);
+                1
+            }
+        };
+        let micros_to_reset = SECOND - now.micros().rem_euclid(SECOND);
+        Allowance { limit: self.per_second.get(), spent, micros_to_reset }
+    }
+}
+
+impl Allowance {
+    /// Whether this request is one too many.
+    pub fn is_exceeded(self) -> bool {
+        self.spent > self.limit
+    }
+
+    /// Says it in the headers that TFE has for it. `X-RateLimit-Reset` is seconds to wait, with a fraction, not an instant.
+    pub(crate) fn say(self, headers: &mut HeaderMap) {
+        headers.insert("x-ratelimit-limit", self.limit.into());
+        headers.insert("x-ratelimit-remaining", self.limit.saturating_sub(self.spent).into());
+        // Rounded up: who waits for that long is in the next second.
+        let millis = (self.micros_to_reset + 999) / 1000;
+        if let Ok(reset) = HeaderValue::try_from(format!("{}.{:03}", millis / 1000, millis % 1000)) {
+            headers.insert("x-ratelimit-reset", reset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allowance_is_each_callers_own_and_whole_again_at_the_next_second() {
+        let limit = Limit::new(NonZeroU32::new(2).unwrap());
+        let now = Timestamp::parse("2026-01-01T00:00:00.750Z").unwrap();
+        assert!(!limit.take("a", now).is_exceeded());
+        assert!(!limit.take("a", now).is_exceeded());
+        let third = limit.take("a", now);
+        assert!(third.is_exceeded());
+        assert!(!limit.take("b", now).is_exceeded());
+        let mut headers = HeaderMap::new();
+        third.say(&mut headers);
+        assert_eq!(headers["x-ratelimit-limit"], "2");
+        assert_eq!(headers["x-ratelimit-remaining"], "0");
+        assert_eq!(headers["x-ratelimit-reset"], "0.250");
+        assert!(!limit.take("a", Timestamp::parse("2026-01-01T00:00:01Z").unwrap()).is_exceeded());
+    }
+}
