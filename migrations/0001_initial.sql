@@ -99,6 +99,8 @@ CREATE TABLE workspaces (
   working_directory TEXT NOT NULL,
   structured_run_output_enabled BOOLEAN NOT NULL,
   global_remote_state BOOLEAN NOT NULL,
+  project_remote_state BOOLEAN NOT NULL,
+  tag_names TEXT NOT NULL,            -- JSON: the keys of its tag bindings, in order; repeated from them for its document
   settings TEXT NOT NULL,             -- JSON of the attributes that only the API reads
   lock_kind TEXT,                     -- user | team | run
   lock_holder TEXT,                   -- id of that kind
@@ -113,6 +115,34 @@ CREATE TABLE workspaces (
   version BIGINT NOT NULL,
   UNIQUE (organization_id, name)
 );
+
+CREATE TABLE tags (
+  id TEXT PRIMARY KEY,
+  organization_id TEXT NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,                 -- the key of a binding of one of its workspaces, or was
+  created_at BIGINT NOT NULL,
+  UNIQUE (organization_id, name)
+);
+
+CREATE TABLE tag_bindings (           -- of a workspace or of a project
+  id TEXT PRIMARY KEY,
+  organization_id TEXT NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
+  workspace_id TEXT REFERENCES workspaces(id) ON DELETE CASCADE,
+  project_id TEXT REFERENCES projects(id) ON DELETE CASCADE,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,                -- empty: a flat tag
+  created_at BIGINT NOT NULL,
+  UNIQUE (workspace_id, key),
+  UNIQUE (project_id, key)
+);
+CREATE INDEX tag_bindings_key ON tag_bindings (organization_id, key);
+
+CREATE TABLE remote_state_consumers (  -- whose runs may read a workspace's state
+  workspace_id TEXT NOT NULL REFERENCES workspaces(id) ON DELETE CASCADE,
+  consumer_id TEXT NOT NULL REFERENCES workspaces(id) ON DELETE CASCADE,
+  PRIMARY KEY (workspace_id, consumer_id)
+);
+CREATE INDEX remote_state_consumers_consumer ON remote_state_consumers (consumer_id);
 
 CREATE TABLE team_access (
   id TEXT PRIMARY KEY,

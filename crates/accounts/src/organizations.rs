@@ -217,7 +217,9 @@ async fn list(cx: Cx) -> Result<Reply> {
             "id IN (SELECT organization_id FROM organization_memberships WHERE user_id = $1 AND status = 'active')",
             id.to_string(),
         ),
-        Actor::Team { organization: id, .. } | Actor::Organization { id, .. } => ("id = $1", id.to_string()),
+        Actor::Team { organization: id, .. }
+        | Actor::Organization { id, .. }
+        | Actor::Run { organization: id, .. } => ("id = $1", id.to_string()),
     };
     let search = cx.query("q").map(str::to_lowercase);
     let condition = format!("{condition} AND ($2 IS NULL OR LOWER(name) LIKE '%' || $2 || '%')");

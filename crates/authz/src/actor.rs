@@ -1,6 +1,6 @@
 //! Who calls.
 
-use kernel::ids::{OrganizationId, TeamId, TokenId, UserId};
+use kernel::ids::{OrganizationId, RunId, TeamId, TokenId, UserId, WorkspaceId};
 
 /// The kinds of caller that the API admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -12,6 +12,8 @@ pub enum TokenKind {
     Team,
     /// An organization: set-up of workspaces and teams, never runs.
     Organization,
+    /// A run, while it lasts: the state of its workspace, and the states that others share with it.
+    Run,
 }
 
 /// The caller behind one authenticated token.
@@ -48,21 +50,38 @@ pub enum Actor {
         /// The token shown.
         token: TokenId,
     },
+    /// What runs in a run: its engine and the programs that the configuration starts.
+    Run {
+        /// The run.
+        id: RunId,
+        /// Its workspace.
+        workspace: WorkspaceId,
+        /// The organization of that.
+        organization: OrganizationId,
+        /// Who made the run; what the run does is theirs.
+        creator: UserId,
+        /// Stands for the token, which is signed and not stored.
+        token: TokenId,
+    },
 }
 
 impl Actor {
-    /// The person, or the synthetic user that stands for the team or organization.
+    /// The person, or the synthetic user that stands for the team or organization; of a run, who made it.
     pub fn user_id(&self) -> &UserId {
         match self {
             Self::User { id, .. } => id,
             Self::Team { service_user, .. } | Self::Organization { service_user, .. } => service_user,
+            Self::Run { creator, .. } => creator,
         }
     }
 
     /// The token that was shown.
     pub fn token(&self) -> &TokenId {
         match self {
-            Self::User { token, .. } | Self::Team { token, .. } | Self::Organization { token, .. } => token,
+            Self::User { token, .. }
+            | Self::Team { token, .. }
+            | Self::Organization { token, .. }
+            | Self::Run { token, .. } => token,
         }
     }
 
@@ -77,6 +96,7 @@ impl Actor {
             Self::User { .. } => TokenKind::User,
             Self::Team { .. } => TokenKind::Team,
             Self::Organization { .. } => TokenKind::Organization,
+            Self::Run { .. } => TokenKind::Run,
         }
     }
 }

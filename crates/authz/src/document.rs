@@ -195,8 +195,7 @@ impl Grants {
         let see = can(P::Read);
         let workspaces = can(P::CreateWorkspace);
         let person_or_team = self.kind != TokenKind::Organization;
-        let create_in_project =
-            self.member && self.projects.values().any(|project| project.create_workspaces);
+        let create_in_project = self.creates_workspaces_in_a_project();
         OrganizationDocument {
             can_access_via_teams: person_or_team && see,
             can_create_module: can(P::ManageModules),

@@ -76,7 +76,7 @@ impl Grants {
     /// `owner`, which says nothing of membership and of site admins.
     pub fn is_owner(&self) -> bool {
         match self.kind {
-            TokenKind::Organization => false,
+            TokenKind::Organization | TokenKind::Run => false,
             TokenKind::Team => self.member && self.owner,
             TokenKind::User => self.site_admin || (self.member && self.owner),
         }
@@ -135,6 +135,11 @@ impl Grants {
             (true, TokenKind::Organization) => permission.of_organization_token(),
             (true, _) => permission == OrganizationPermission::Read || self.access.allows(permission),
         }
+    }
+
+    /// Whether there is a project whose own grants let one create workspaces in it.
+    pub fn creates_workspaces_in_a_project(&self) -> bool {
+        self.member && self.projects.values().any(|project| project.create_workspaces)
     }
 
     /// Which workspaces one may see.

@@ -112,6 +112,12 @@ impl WorkspacePermissions {
         ..Self::READ
     };
 
+    /// What a run has in its own workspace: read and write its state, and see itself.
+    pub const OWN_RUN: Self =
+        Self { state_versions: StateVersionsLevel::Write, workspace_locking: true, ..Self::SEE };
+    /// What a run has in a workspace that shares its state with the run's.
+    pub const SHARED_STATE: Self = Self { state_versions: StateVersionsLevel::Read, ..Self::NONE };
+
     /// Whether the workspace exists for the caller at all.
     pub fn visible(&self) -> bool {
         *self != Self::NONE

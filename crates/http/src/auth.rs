@@ -6,18 +6,18 @@
 //! `token` command, a second node) is seen when the memory is older than [`MEMORY`].
 
 use crate::App;
-use authz::{Actor, Grants, OrganizationAccess, TeamAccess};
+use authz::{Actor, Grants, OrganizationAccess, TeamAccess, WorkspacePermissions};
 use db::{FromRow, args};
 use kernel::{
-    Error, Result, Timestamp,
-    ids::{OrganizationId, TeamId, TokenId, UserId, WorkspaceId},
+    Error, Result, Secret, Timestamp,
+    ids::{OrganizationId, RunId, TeamId, TokenId, UserId, WorkspaceId},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -38,12 +38,64 @@ struct Remembered<T> {
 
 type Memory<K, T> = Mutex<HashMap<K, Remembered<T>>>;
 
+/// How the token of a run begins.
+const RUN_TOKEN: &str = "ferroform-run.";
+
+/// A token with which what runs in a run calls this server. It is signed and stored nowhere, and ends with the run, or
+/// after `seconds`.
+pub fn run_token(app: &App, run: &RunId, seconds: i64) -> Secret {
+    Secret::new(format!(
+        "{RUN_TOKEN}{}",
+        app.signer.sign("run-token", run.as_str(), app.now().plus_seconds(seconds))
+    ))
+}
+
+/// The run that a signed token stands for. Always read, never remembered: the token must be dead when the run has ended.
+async fn run_actor(app: &App, signed: &str) -> Result<Actor> {
+    #[derive(FromRow)]
+    struct Row {
+        workspace_id: WorkspaceId,
+        organization_id: OrganizationId,
+        created_by: UserId,
+    }
+    let id = app.signer.verify(signed, "run-token", app.now()).ok_or(Error::Unauthorized)?;
+    let sql = "SELECT workspace_id, organization_id, created_by FROM runs WHERE id = $1 AND final = FALSE";
+    let row: Row = app.db.one(sql, args![&id]).await?.ok_or(Error::Unauthorized)?;
+    Ok(Actor::Run {
+        token: TokenId::from(id.as_str()),
+        id: RunId::from(id),
+        workspace: row.workspace_id,
+        organization: row.organization_id,
+        creator: row.created_by,
+    })
+}
+
 /// The memory of callers and of their grants.
 #[derive(Default)]
 pub struct Identities {
     epoch: AtomicU64,
     tokens: Memory<String, (Arc<Actor>, Option<Timestamp>)>,
     grants: Memory<(String, OrganizationId), Arc<Grants>>,
+    expired: Expired,
+}
+
+/// Tokens that were seen expired, by their hash. A clock that is set back does not revive them.
+#[derive(Default)]
+struct Expired {
+    any: AtomicBool,
+    hashes: Mutex<HashSet<String>>,
+}
+
+impl Expired {
+    fn note(&self, hash: &str) {
+        self.hashes.lock().expect("no holder of this lock panics").insert(hash.to_owned());
+        self.any.store(true, Ordering::SeqCst);
+    }
+
+    fn has(&self, hash: &str) -> bool {
+        self.any.load(Ordering::SeqCst)
+            && self.hashes.lock().expect("no holder of this lock panics").contains(hash)
+    }
 }
 
 #[derive(FromRow)]
@@ -70,6 +122,9 @@ impl Identities {
     /// # Errors
     /// [`Error::Unauthorized`] when it is unknown, revoked or expired.
     pub async fn authenticate(&self, app: &App, token: &str) -> Result<Arc<Actor>> {
+        if let Some(signed) = token.strip_prefix(RUN_TOKEN) {
+            return run_actor(app, signed).await.map(Arc::new);
+        }
         let hash = app.hasher.hash(token);
         let now = app.now();
         let epoch = self.epoch.load(Ordering::SeqCst);
@@ -88,11 +143,15 @@ impl Identities {
                     .ok_or(Error::Unauthorized)?;
                 note_use(app, &row, now);
                 let known = (Arc::new(row.actor()?), row.expires_at);
-                remember(&self.tokens, hash, Remembered { value: known.clone(), epoch, at: now });
+                remember(&self.tokens, hash.clone(), Remembered { value: known.clone(), epoch, at: now });
                 known
             }
         };
-        if expires_at.is_some_and(|at| at <= now) { Err(Error::Unauthorized) } else { Ok(actor) }
+        let Some(expires_at) = expires_at else { return Ok(actor) };
+        if expires_at <= now {
+            self.expired.note(&hash);
+        }
+        if self.expired.has(&hash) { Err(Error::Unauthorized) } else { Ok(actor) }
     }
 
     /// What `actor` holds in `organization`; nothing, if they are strangers.
@@ -132,7 +191,7 @@ fn remember<K: Hash + Eq, T>(memory: &Memory<K, T>, key: K, value: Remembered<T>
 
 /// Writes `last-used-at` beside the request, not in it.
 fn note_use(app: &App, row: &TokenRow, now: Timestamp) {
-    if row.last_used_at.is_some_and(|at| now.since(at) < USE_INTERVAL) {
+    if row.last_used_at.is_some_and(|at| at <= now && now.since(at) < USE_INTERVAL) {
         return;
     }
     let (app, id) = (app.clone(), row.id.clone());
@@ -190,6 +249,28 @@ fn allows_force_delete(settings: &str) -> bool {
     serde_json::from_str::<Flag>(settings).is_ok_and(|flag| flag.allowed)
 }
 
+/// What a run may do: in its own workspace, and in those that share their state with it. Source: the documentation of
+/// `terraform_remote_state` and of remote state sharing; cli-protocol.md §5.
+async fn of_a_run(
+    app: &App,
+    workspace: &WorkspaceId,
+    organization: &OrganizationId,
+) -> Result<HashMap<WorkspaceId, WorkspacePermissions>> {
+    let shared: Vec<(WorkspaceId,)> = app
+        .db
+        .all(
+            "SELECT w.id FROM workspaces w WHERE w.organization_id = $1 AND (w.global_remote_state
+               OR (w.project_remote_state AND w.project_id = (SELECT project_id FROM workspaces WHERE id = $2))
+               OR w.id IN (SELECT workspace_id FROM remote_state_consumers WHERE consumer_id = $2))",
+            args![organization, workspace],
+        )
+        .await?;
+    let mut held: HashMap<_, _> =
+        shared.into_iter().map(|(id,)| (id, WorkspacePermissions::SHARED_STATE)).collect();
+    held.insert(workspace.clone(), WorkspacePermissions::OWN_RUN);
+    Ok(held)
+}
+
 /// Reads the grants of an actor: their teams, then what those teams hold. At most four indexed reads.
 async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result<Grants> {
     let mut grants = Grants::none(organization.clone());
@@ -201,6 +282,13 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
     let (teams, accesses): (Vec<TeamRow>, Vec<AccessRow>) = match actor {
         Actor::Organization { id, .. } => {
             grants.member = id == organization;
+            return Ok(grants);
+        }
+        Actor::Run { workspace, organization: own, .. } => {
+            grants.member = own == organization;
+            if grants.member {
+                grants.workspaces = of_a_run(app, workspace, organization).await?;
+            }
             return Ok(grants);
         }
         Actor::User { id, .. } => {

@@ -73,10 +73,13 @@ impl Resource {
         Self { kind, id: id.into(), attributes, relationships: Vec::new(), links: None }
     }
 
-    /// Adds a relationship.
+    /// Adds a relationship, in place of one of the same name.
     #[must_use]
     pub fn relate(mut self, name: &'static str, linkage: Linkage) -> Self {
-        self.relationships.push((name, linkage));
+        match self.relationships.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = linkage,
+            None => self.relationships.push((name, linkage)),
+        }
         self
     }
 

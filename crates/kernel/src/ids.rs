@@ -77,6 +77,10 @@ ids! {
     ProjectId "prj"
     /// A workspace.
     WorkspaceId "ws"
+    /// A name that workspaces of an organization are tagged with.
+    TagId "tag"
+    /// A key, with or without a value, on a workspace or a project.
+    TagBindingId "tb"
     /// A workspace variable.
     VariableId "var"
     /// A configuration version.

@@ -71,6 +71,8 @@ pub struct NewRun<'a> {
     pub options: Options,
     /// Where it comes from: `tfe-api`, `tfe-configuration-version`, `terraform+cloud`, …
     pub source: &'a str,
+    /// Whether its logs may be JSON lines, where the workspace wants them.
+    pub json_lines: bool,
     /// Who made it.
     pub created_by: UserId,
     /// Whether they may apply.
@@ -122,8 +124,8 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
         (PlanId::new(&app.env), ApplyId::new(&app.env)),
         app.now(),
     );
-    let results =
-        Results { structured_output: workspace.structured_run_output_enabled, ..Results::default() };
+    let structured_output = workspace.structured_run_output_enabled && new.json_lines;
+    let results = Results { structured_output, ..Results::default() };
     let mut run = Run { row, life, options: new.options, results };
     let after = runs::insert(app, tx, &mut run, creation, new.variables.variables).await?;
     if workspace.lock_kind.as_deref().is_some_and(|kind| kind != "run") && run.life.waits_its_turn() {
@@ -187,6 +189,7 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
             debugging_mode: asked.debugging_mode.unwrap_or(false),
         },
         source: source(&cx),
+        json_lines: reads_json_lines(&cx),
         created_by: cx.actor()?.user_id().clone(),
         may_apply,
         variables,
@@ -204,6 +207,16 @@ fn source(cx: &Cx) -> &'static str {
         _ if cx.headers.contains_key("terraform-version") => "terraform",
         _ => "tfe-api",
     }
+}
+
+/// Whether the client can show a log of JSON lines. The `remote` backend prints them as they are, and so did the `cloud`
+/// block before 1.4; their runs print text. cli-protocol.md §2.1.
+fn reads_json_lines(cx: &Cx) -> bool {
+    let header = |name: &str| cx.headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(version) = header("terraform-version") else { return true };
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    header("x-terraform-integration") == Some("cloud") && version >= (1, 4)
 }
 
 /// A configuration version that the request names. Of another workspace it may be if it is of the same organization and

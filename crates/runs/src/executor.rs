@@ -18,7 +18,10 @@ use http_api::{
     App, Error, Result,
     blobs::{self, NewBlob},
 };
-use kernel::ids::{BlobId, OrganizationId, RunId, StateVersionId};
+use kernel::{
+    Timestamp,
+    ids::{BlobId, OrganizationId, RunId, StateVersionId},
+};
 use runner::{
     Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool,
 };
@@ -131,6 +134,39 @@ async fn stubborn<T, F: Future<Output = Result<T>>>(app: &App, mut attempt: impl
     }
 }
 
+/// A run's variables for the runner, and with them the run's own token for this host, unless the user gave one.
+fn with_own_token(
+    app: &App,
+    run: &Run,
+    seconds: u64,
+    given: Vec<workspaces::variables::Value>,
+) -> Vec<runner::Variable> {
+    let url = &app.settings.url;
+    let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+    let key = format!("TF_TOKEN_{}", host.strip_suffix(":443").unwrap_or(host));
+    let encoded = key.replace('.', "_").replace('-', "__");
+    let theirs = given.iter().any(|v| v.category == "env" && (v.key == key || v.key == encoded));
+    let own = (!theirs).then(|| runner::Variable {
+        value: http_api::auth::run_token(
+            app,
+            run.id(),
+            i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000),
+        ),
+        key,
+        category: Category::Env,
+        hcl: false,
+        sensitive: true,
+    });
+    let given = given.into_iter().map(|v| runner::Variable {
+        key: v.key,
+        value: kernel::Secret::new(v.value),
+        category: if v.category == "env" { Category::Env } else { Category::Terraform },
+        hcl: v.hcl,
+        sensitive: v.sensitive,
+    });
+    own.into_iter().chain(given).collect()
+}
+
 /// All that the runner is told.
 async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     let workspace =
@@ -172,17 +208,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         allow_config_generation: run.options.allow_config_generation,
         debugging: run.options.debugging_mode,
         plan_only: run.life.options.plan_only,
-        variables: variables
-            .workspace
-            .into_iter()
-            .map(|v| runner::Variable {
-                key: v.key,
-                value: kernel::Secret::new(v.value),
-                category: if v.category == "env" { Category::Env } else { Category::Terraform },
-                hcl: v.hcl,
-                sensitive: v.sensitive,
-            })
-            .collect(),
+        variables: with_own_token(app, run, seconds, variables.workspace),
         run_variables: variables.run,
         timeout: Duration::from_secs(seconds),
     })
@@ -347,8 +373,12 @@ impl Finished<'_> {
         let kept = plan.and_then(|plan| plan.kept.clone()).filter(|_| applyable);
         let log = logs::store(app, organization, self.log);
         let state = async {
-            match self.state() {
-                Some(state) => store::prepare(app, organization, state.clone()).await.map(Some),
+            let state = match self.state() {
+                Some(state) => Some(state.clone()),
+                None => self.snapshot(app).await?,
+            };
+            match state {
+                Some(state) => store::prepare(app, organization, state).await.map(Some),
                 None => Ok(None),
             }
         };
@@ -363,6 +393,17 @@ impl Finished<'_> {
             state
         )?;
         Ok(Objects { plan_json, redacted, kept, log: Some(log), state })
+    }
+
+    /// What the engine had handed over, for an apply that left no whole state: a full disk tears the file.
+    async fn snapshot(&self, app: &App) -> Result<Option<Vec<u8>>> {
+        if self.phase == Phase::Plan {
+            return Ok(None);
+        }
+        match runs::by_id(app, self.run.id().as_str()).await?.row.snapshot_id {
+            Some(blob) => blobs::read(app, &blob).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Names the objects in the row; returns those that the row no longer needs.
@@ -487,6 +528,11 @@ pub async fn recover(app: &App) -> Result<()> {
     let runner = jobs.runner.clone();
     let mut leftovers: HashMap<RunId, Job> =
         runner.leftovers().into_iter().map(|leftover| (leftover.job.run.clone(), leftover.job)).collect();
+    let newest: Option<(Option<Timestamp>,)> =
+        app.db.one("SELECT MAX(queued_at) FROM runs WHERE job IS NOT NULL", vec![]).await?;
+    if let Some(newest) = newest.and_then(|(newest,)| newest) {
+        jobs.queued_at(newest);
+    }
     let leased: Vec<(RunId,)> = app.db.all("SELECT id FROM runs WHERE lease IS NOT NULL", vec![]).await?;
     for (id,) in leased {
         let run = runs::by_id(app, id.as_str()).await?;

@@ -258,6 +258,7 @@ async fn queue_run(
             ..Options::default()
         },
         source: "tfe-configuration-version",
+        json_lines: true,
         created_by: version.created_by.clone(),
         may_apply: version.creator().may_apply,
         variables,

@@ -1,9 +1,12 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
-//! Reading order: [`workspaces`], [`lock`], [`variables`], [`team_access`], [`projects`].
+//! Reading order: [`workspaces`], [`lock`], [`variables`], [`team_access`], [`projects`], [`tags`],
+//! [`remote_state`].
 
 pub mod lock;
 pub mod projects;
+pub mod remote_state;
+pub mod tags;
 pub mod team_access;
 pub mod variables;
 pub mod workspaces;
@@ -19,6 +22,8 @@ pub fn routes() -> Routes {
         .and(variables::routes())
         .and(team_access::routes())
         .and(projects::routes())
+        .and(tags::routes())
+        .and(remote_state::routes())
 }
 
 /// How this area's resources are read when another document includes them.
@@ -26,4 +31,5 @@ pub fn loaders(loaders: &mut Loaders) {
     workspaces::loaders(loaders);
     variables::loaders(loaders);
     projects::loaders(loaders);
+    tags::loaders(loaders);
 }

@@ -28,6 +28,7 @@ pub fn holder(actor: &Actor) -> Result<(&'static str, String)> {
     match actor {
         Actor::User { id, .. } => Ok(("user", id.to_string())),
         Actor::Team { id, .. } => Ok(("team", id.to_string())),
+        Actor::Run { id, .. } => Ok(("run", id.to_string())),
         Actor::Organization { .. } => Err(Error::NotFound),
     }
 }
@@ -63,6 +64,9 @@ async fn lock(mut cx: Cx) -> Result<Reply> {
     let (kind, id) = holder(cx.actor()?)?;
     let mut tx = cx.app.db.begin().await?;
     let held = workspaces::hold(&mut tx, &workspace.id).await?;
+    if kind == "run" {
+        return of_the_run(&held, &id, &grants);
+    }
     if held.lock_kind.is_some() {
         let name = holder_name(&mut tx, &held).await?;
         return Err(Error::conflict(format!(
@@ -75,10 +79,24 @@ async fn lock(mut cx: Cx) -> Result<Reply> {
     Ok(Reply::one(workspaces::document(&locked, &grants)))
 }
 
+/// A run holds its workspace's lock as long as it works there, and neither takes nor gives it back by asking; the engine
+/// inside may ask all the same.
+fn of_the_run(held: &Workspace, run: &str, grants: &authz::Grants) -> Result<Reply> {
+    if held.lock_kind.as_deref() == Some("run") && held.lock_holder.as_deref() == Some(run) {
+        return Ok(Reply::one(workspaces::document(held, grants)));
+    }
+    Err(Error::conflict(format!(
+        "Unable to lock workspace. The workspace is not held by run {run}, which asks for it."
+    )))
+}
+
 async fn unlock(cx: Cx) -> Result<Reply> {
     let (workspace, grants) = workspaces::granted::<perm::Lock>(&cx).await?;
     let mut tx = cx.app.db.begin().await?;
     let held = workspaces::hold(&mut tx, &workspace.id).await?;
+    if let Actor::Run { id, .. } = cx.actor()? {
+        return of_the_run(&held, id.as_str(), &grants);
+    }
     if held.lock_kind.is_none() {
         return Err(Error::conflict("Unable to unlock workspace. The workspace is not locked."));
     }

@@ -1,18 +1,26 @@
-//! Projects, as far as workspaces need them: each organization has its default project, and workspaces name theirs.
+//! Projects: groups of workspaces, with access of their own.
+//!
+//! Each organization has a default project, which cannot be deleted. A caller sees the projects that they have access to and
+//! those of the workspaces that they see. Source: the Projects API; semantics.md §6.2, §7.
 
+use crate::{tags, workspaces::escape_like};
+use accounts::organizations;
+use authz::{Grants, Visible, perm, project::ProjectSettingsLevel};
 use axum::http::Method;
-use db::{FromRow, Tx, args};
-use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use db::{Arg, FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Paged, Timestamp,
-    ids::{OrganizationId, ProjectId},
+    ids::{OrganizationId, ProjectId, WorkspaceId},
 };
+use serde::Deserialize;
 use serde_json::json;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, FromRow)]
-struct Project {
-    id: ProjectId,
-    organization_id: OrganizationId,
+pub(crate) struct Project {
+    pub(crate) id: ProjectId,
+    pub(crate) organization_id: OrganizationId,
     organization: String,
     name: String,
     description: Option<String>,
@@ -23,69 +31,329 @@ const SELECT: &str =
     "SELECT p.id, p.organization_id, o.name AS organization, p.name, p.description, p.created_at
   FROM projects p JOIN organizations o ON o.id = p.organization_id";
 
+const INCLUDES: &[&str] = &["organization", "effective_tag_bindings"];
+
+/// What a request may set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Attributes {
+    name: Option<String>,
+    description: Patch<String>,
+}
+
 /// The operations on projects.
 pub fn routes() -> Routes {
+    let all = "/organizations/{organization}/projects";
     Routes::new()
-        .op(Method::GET, "/organizations/{organization}/projects", "workspaces.projects.list", list)
+        .op(Method::GET, all, "workspaces.projects.list", list)
+        .op(Method::POST, all, "workspaces.projects.create", create)
         .op(Method::GET, "/projects/{id}", "workspaces.projects.read", read)
+        .op(Method::PATCH, "/projects/{id}", "workspaces.projects.update", update)
+        .op(Method::DELETE, "/projects/{id}", "workspaces.projects.delete", delete)
+        .op(
+            Method::POST,
+            "/projects/{id}/relationships/workspaces",
+            "workspaces.projects.move-workspaces",
+            take,
+        )
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("projects", |cx, ids| async move {
         let mut found = Vec::new();
         for id in ids {
-            if let Ok(project) = find(&cx, &id).await {
-                found.push(document(&project));
+            if let Ok((project, grants)) = find(&cx, &id).await {
+                found.push(document(&project, &grants));
             }
         }
         Ok(found)
     });
 }
 
-async fn find(cx: &Cx, id: &str) -> Result<Project> {
-    let project: Project = cx
-        .app
-        .db
-        .one(db::AssertSqlSafe(format!("{SELECT} WHERE p.id = $1")), args![id])
-        .await?
-        .ok_or(Error::NotFound)?;
+/// What rows of `projects p` must fulfil for the caller to see them.
+fn visible(grants: &Grants, values: &mut Vec<Arg>) -> String {
+    let Visible::Of { workspaces, projects } = grants.visible() else { return "TRUE".to_owned() };
+    let mut marks = |ids: Vec<Arg>| {
+        let marks: Vec<String> = ids
+            .into_iter()
+            .map(|id| {
+                values.push(id);
+                format!("${}", values.len())
+            })
+            .collect();
+        // An empty list is `IN (NULL)`, which holds for nothing.
+        if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") }
+    };
+    let projects = marks(projects.into_iter().map(Arg::from).collect());
+    let workspaces = marks(workspaces.into_iter().map(Arg::from).collect());
+    format!(
+        "(p.id IN ({projects}) OR p.id IN (SELECT w.project_id FROM workspaces w WHERE w.id IN ({workspaces})))"
+    )
+}
+
+/// The project of this id.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is absent or hidden from the caller.
+pub(crate) async fn find(cx: &Cx, id: &str) -> Result<(Project, Arc<Grants>)> {
+    let sql = format!("{SELECT} WHERE p.id = $1");
+    let project: Option<Project> = cx.app.db.one(db::AssertSqlSafe(sql), args![id]).await?;
+    let project = project.ok_or(Error::NotFound)?;
     let grants = cx.grants(&project.organization_id).await?;
-    if grants.member { Ok(project) } else { Err(Error::NotFound) }
+    if !grants.member {
+        return Err(Error::NotFound);
+    }
+    if grants.project(&project.id).settings < ProjectSettingsLevel::Read {
+        let mut values = args![id];
+        let sql =
+            format!("SELECT p.id FROM projects p WHERE p.id = $1 AND {}", visible(&grants, &mut values));
+        let seen: Option<(ProjectId,)> = cx.app.db.one(db::AssertSqlSafe(sql), values).await?;
+        seen.ok_or(Error::NotFound)?;
+    }
+    Ok((project, grants))
+}
+
+/// The project that a path names, which the caller may change.
+pub(crate) async fn updatable(cx: &Cx) -> Result<Project> {
+    let (project, grants) = find(cx, cx.path("id")).await?;
+    let may = grants.project(&project.id).settings >= ProjectSettingsLevel::Update;
+    if may { Ok(project) } else { Err(Error::NotFound) }
 }
 
 async fn list(cx: Cx) -> Result<Reply> {
-    let (organization, _) = accounts::organizations::find(&cx, cx.path("organization")).await?;
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let page = cx.page();
+    let mut values = args![&organization.id];
+    let mut conditions = vec!["p.organization_id = $1".to_owned(), visible(&grants, &mut values)];
+    let mut mark = |value: Arg| {
+        values.push(value);
+        format!("${}", values.len())
+    };
     let names = cx.query_list("filter[names]");
-    let all: Vec<Project> = cx
-        .app
-        .db
-        .all(
-            db::AssertSqlSafe(format!("{SELECT} WHERE p.organization_id = $1 ORDER BY p.name")),
-            args![&organization.id],
-        )
-        .await?;
-    let found: Vec<&Project> =
-        all.iter().filter(|p| names.is_empty() || names.contains(&p.name.as_str())).collect();
-    let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
-    let items = found.into_iter().skip(start).take(page.size as usize).map(document).collect();
-    cx.page_of(Paged { items, page, total: Some(total) }, &["organization"]).await
+    if !names.is_empty() {
+        let marks: Vec<String> = names.into_iter().map(|name| mark(Arg::from(name))).collect();
+        conditions.push(format!("p.name IN ({})", marks.join(", ")));
+    } else if let Some(text) = cx.query("q").filter(|text| !text.is_empty()) {
+        let pattern = mark(Arg::from(format!("%{}%", escape_like(&text.to_lowercase()))));
+        conditions.push(format!("LOWER(p.name) LIKE {pattern} ESCAPE '\\'"));
+    }
+    for (key, value) in tags::tagged(&cx) {
+        let key = mark(Arg::from(key));
+        let value = if value.is_empty() {
+            String::new()
+        } else {
+            format!(" AND b.value = {}", mark(Arg::from(value)))
+        };
+        conditions.push(format!(
+            "EXISTS (SELECT 1 FROM tag_bindings b WHERE b.project_id = p.id AND b.key = {key}{value})"
+        ));
+    }
+    let condition = conditions.join(" AND ");
+    let sql = format!("SELECT COUNT(*) FROM projects p WHERE {condition}");
+    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(sql), values.clone()).await?;
+    let order = if cx.query("sort") == Some("-name") { "DESC" } else { "ASC" };
+    let (limit, offset) = (page.limit(), page.offset());
+    let sql = format!("{SELECT} WHERE {condition} ORDER BY p.name {order} LIMIT {limit} OFFSET {offset}");
+    let rows: Vec<Project> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        items.push(tags::name_of_project(&cx, document(&row, &grants), &row.id).await?);
+    }
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
 }
 
 async fn read(cx: Cx) -> Result<Reply> {
-    let project = find(&cx, cx.path("id")).await?;
-    cx.one(document(&project), &["organization"]).await
+    let (project, grants) = find(&cx, cx.path("id")).await?;
+    answer(&cx, &project, &grants).await
 }
 
-fn document(project: &Project) -> Resource {
+async fn answer(cx: &Cx, project: &Project, grants: &Grants) -> Result<Reply> {
+    let document = tags::name_of_project(cx, document(project, grants), &project.id).await?;
+    cx.one(document, INCLUDES).await
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let message = if name.trim().is_empty() {
+        "Name can't be blank"
+    } else if !name.chars().all(|c| c.is_alphanumeric() || " -_".contains(c)) {
+        "Name may only contain letters, numbers, spaces, hyphens and underscores"
+    } else if !(3..=40).contains(&name.chars().count()) {
+        "Name must have between 3 and 40 characters"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid("name", message))
+}
+
+async fn refuse_taken_name(tx: &mut Tx, project: &Project) -> Result<()> {
+    let taken: Option<(String,)> = tx
+        .one(
+            "SELECT id FROM projects WHERE organization_id = $1 AND name = $2 AND id <> $3",
+            args![&project.organization_id, project.name.as_str(), &project.id],
+        )
+        .await?;
+    if taken.is_some() { Err(Error::invalid("name", "Name has already been taken")) } else { Ok(()) }
+}
+
+async fn create(mut cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let organization = grants.prove_organization::<perm::ManageProjects, _>(organization)?;
+    let data: Data<Attributes> = cx.data().await?;
+    let bindings = tags::related_bindings(&data)?;
+    let name = data.attributes.name.unwrap_or_default();
+    check_name(&name)?;
+    let app = cx.app.clone();
+    let mut project = Project {
+        id: ProjectId::new(&app.env),
+        organization_id: organization.id.clone(),
+        organization: organization.name.clone(),
+        name,
+        description: None,
+        created_at: app.now(),
+    };
+    data.attributes.description.apply(&mut project.description);
+    let mut tx = app.db.begin().await?;
+    refuse_taken_name(&mut tx, &project).await?;
+    tx.exec(
+        "INSERT INTO projects (id, organization_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)",
+        args![
+            &project.id,
+            &project.organization_id,
+            project.name.as_str(),
+            project.description.clone(),
+            project.created_at
+        ],
+    )
+    .await?;
+    if let Some(bindings) = bindings {
+        let bearer = tags::Bearer::Project(&project.id);
+        tags::bind(&app, &mut tx, &project.organization_id, bearer, &bindings).await?;
+    }
+    tx.commit().await?;
+    let document = tags::name_of_project(&cx, document(&project, &grants), &project.id).await?;
+    cx.created(document, INCLUDES).await
+}
+
+async fn update(mut cx: Cx) -> Result<Reply> {
+    let mut project = updatable(&cx).await?;
+    let grants = cx.grants(&project.organization_id).await?;
+    let data: Data<Attributes> = cx.data().await?;
+    let bindings = tags::related_bindings(&data)?;
+    if let Some(name) = data.attributes.name {
+        check_name(&name)?;
+        project.name = name;
+    }
+    data.attributes.description.apply(&mut project.description);
+    let mut tx = cx.app.db.begin().await?;
+    refuse_taken_name(&mut tx, &project).await?;
+    tx.exec(
+        "UPDATE projects SET name = $2, description = $3 WHERE id = $1",
+        args![&project.id, project.name.as_str(), project.description.clone()],
+    )
+    .await?;
+    if let Some(bindings) = bindings {
+        let bearer = tags::Bearer::Project(&project.id);
+        tags::unbind(&mut tx, bearer, None).await?;
+        tags::bind(&cx.app, &mut tx, &project.organization_id, bearer, &bindings).await?;
+    }
+    tx.commit().await?;
+    answer(&cx, &project, &grants).await
+}
+
+async fn delete(cx: Cx) -> Result<Reply> {
+    let (project, grants) = find(&cx, cx.path("id")).await?;
+    if grants.project(&project.id).settings < ProjectSettingsLevel::Delete {
+        return Err(Error::NotFound);
+    }
+    let mut tx = cx.app.db.begin().await?;
+    let default: Option<(String,)> =
+        tx.one("SELECT name FROM organizations WHERE default_project_id = $1", args![&project.id]).await?;
+    if default.is_some() {
+        return Err(Error::Unprocessable(
+            "The default project of an organization cannot be deleted".to_owned(),
+        ));
+    }
+    let inside: Option<(i64,)> =
+        tx.one("SELECT COUNT(*) FROM workspaces WHERE project_id = $1", args![&project.id]).await?;
+    if let Some((count @ 1..,)) = inside {
+        return Err(Error::Forbidden(format!(
+            "Project {:?} still has {count} workspace(s): delete them, or move them to another project, first",
+            project.name
+        )));
+    }
+    tx.exec("DELETE FROM projects WHERE id = $1", args![&project.id]).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+/// Moves workspaces into the project.
+async fn take(mut cx: Cx) -> Result<Reply> {
+    let (project, grants) = find(&cx, cx.path("id")).await?;
+    if !grants.project(&project.id).move_workspaces {
+        return Err(Error::Forbidden("You may not move workspaces into this project".to_owned()));
+    }
+    let list = cx.data_list().await?;
+    let mut tx = cx.app.db.begin().await?;
+    for named in list {
+        let id = named.id.unwrap_or_default();
+        let found: Option<(WorkspaceId, ProjectId)> = tx
+            .one(
+                "SELECT id, project_id FROM workspaces WHERE id = $1 AND organization_id = $2",
+                args![&id, &project.organization_id],
+            )
+            .await?;
+        let (workspace, from) = found.ok_or(Error::NotFound)?;
+        if !grants.workspace(&workspace, &from).visible() {
+            return Err(Error::NotFound);
+        }
+        may_move(&grants, &workspace, &from, &project.id)?;
+        tx.exec(
+            "UPDATE workspaces SET project_id = $2, version = version + 1, updated_at = $3 WHERE id = $1",
+            args![&workspace, &project.id, cx.app.now()],
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+/// Whether a workspace may go from one project to another: both must allow it.
+///
+/// # Errors
+/// [`Error::Forbidden`] if not; this is one of the places where TFE says so.
+pub(crate) fn may_move(
+    grants: &Grants,
+    workspace: &WorkspaceId,
+    from: &ProjectId,
+    to: &ProjectId,
+) -> Result<()> {
+    let leaves = grants.workspace(workspace, from).move_workspace;
+    let enters = grants.project(to).move_workspaces;
+    if from == to || (leaves && enters) {
+        return Ok(());
+    }
+    let which = if leaves { "into this" } else { "out of its present" };
+    Err(Error::Forbidden(format!("You may not move workspace {workspace} {which} project")))
+}
+
+fn document(project: &Project, grants: &Grants) -> Resource {
     let attributes = json!({
-        "name": project.name, "description": project.description, "created-at": project.created_at.iso8601(),
-        "default-execution-mode": "remote", "is-unified": false,
+        "name": project.name,
+        "description": project.description,
+        "created-at": project.created_at.iso8601(),
+        "default-execution-mode": "remote",
+        "auto-destroy-activity-duration": null,
+        "is-unified": false,
+        "setting-overwrites": { "default-execution-mode": false, "default-agent-pool": false },
+        "permissions": grants.project(&project.id).document(),
     });
+    let own = format!("/api/v2/projects/{}", project.id);
     Resource::new("projects", project.id.as_str(), &attributes)
         .relate("organization", Linkage::One("organizations", project.organization.clone()))
-        .link("self", format!("/api/v2/projects/{}", project.id))
+        .relate("default-agent-pool", Linkage::None)
+        .relate("tag-bindings", Linkage::Link(format!("{own}/tag-bindings")))
+        .relate("effective-tag-bindings", Linkage::Link(format!("{own}/effective-tag-bindings")))
+        .link("self", own)
 }
 
 /// The project of this id, if it is of this organization.

@@ -6,10 +6,12 @@
 mod list;
 mod shown;
 
+pub(crate) use list::escape_like;
 pub use shown::document;
 
+use crate::{projects, tags};
 use accounts::organizations;
-use authz::{Granted, Grants, InWorkspace, perm};
+use authz::{Granted, Grants, InWorkspace, OrganizationPermission, perm};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Patch, Reply, Result, Routes, include::Loaders};
@@ -51,6 +53,10 @@ pub struct Workspace {
     pub structured_run_output_enabled: bool,
     /// Whether every workspace of the organization may read this one's state.
     pub global_remote_state: bool,
+    /// Whether every workspace of its project may.
+    pub project_remote_state: bool,
+    /// JSON: the keys of its tag bindings.
+    tag_names: String,
     settings: String,
     /// Who holds the lock: `user`, `team`, `run`, or nobody.
     pub lock_kind: Option<String>,
@@ -74,7 +80,7 @@ pub struct Workspace {
 /// All columns of [`Workspace`], from `workspaces w JOIN organizations o`.
 pub const SELECT: &str = "SELECT w.id, w.organization_id, o.name AS organization, w.project_id, w.name, w.description,
     w.auto_apply, w.allow_destroy_plan, w.execution_mode, w.engine, w.terraform_version, w.working_directory,
-    w.structured_run_output_enabled, w.global_remote_state, w.settings, w.lock_kind, w.lock_holder, w.lock_reason,
+    w.structured_run_output_enabled, w.global_remote_state, w.project_remote_state, w.tag_names, w.settings, w.lock_kind, w.lock_holder, w.lock_reason,
     w.current_run_id, w.current_configuration_version_id, w.current_state_version_id, w.resource_count, w.created_at, w.updated_at,
     w.latest_change_at
   FROM workspaces w JOIN organizations o ON o.id = w.organization_id";
@@ -164,6 +170,7 @@ struct Attributes {
     working_directory: Patch<String>,
     structured_run_output_enabled: Option<bool>,
     global_remote_state: Option<bool>,
+    project_remote_state: Option<bool>,
     queue_all_runs: Option<bool>,
     speculative_enabled: Option<bool>,
     file_triggers_enabled: Option<bool>,
@@ -238,6 +245,7 @@ impl Attributes {
         self.working_directory.apply_or(&mut workspace.working_directory, String::new());
         set(&mut workspace.structured_run_output_enabled, self.structured_run_output_enabled);
         set(&mut workspace.global_remote_state, self.global_remote_state);
+        set(&mut workspace.project_remote_state, self.project_remote_state);
         set(&mut settings.auto_apply_run_trigger, self.auto_apply_run_trigger);
         set(&mut settings.queue_all_runs, self.queue_all_runs);
         set(&mut settings.speculative_enabled, self.speculative_enabled);
@@ -355,23 +363,36 @@ pub async fn hold(tx: &mut Tx, id: &WorkspaceId) -> Result<Workspace> {
 
 async fn read(cx: Cx) -> Result<Reply> {
     let (workspace, grants) = granted::<perm::ReadWorkspace>(&cx).await?;
-    cx.one(document(&workspace, &grants), INCLUDES).await
+    answer(&cx, &workspace, &grants).await
+}
+
+async fn answer(cx: &Cx, workspace: &Workspace, grants: &Grants) -> Result<Reply> {
+    let document = tags::name_effective(cx, document(workspace, grants), workspace).await?;
+    cx.one(document, INCLUDES).await
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
-    let organization = grants.prove_organization::<perm::CreateWorkspace, _>(organization)?;
+    let everywhere = grants.allows(OrganizationPermission::CreateWorkspace);
+    if !everywhere && !grants.creates_workspaces_in_a_project() {
+        return Err(Error::NotFound);
+    }
     let data: Data<Attributes> = cx.data().await?;
     data.attributes.check()?;
     if data.attributes.name.is_none() {
         return Err(Error::invalid("name", "Name can't be blank"));
     }
+    let bindings = tags::related_bindings(&data)?;
     let app = cx.app.clone();
     let mut tx = app.db.begin().await?;
+    let names = tags::related_tags(&mut tx, &organization.id, &data).await?;
     let project = match data.related("project") {
-        Some(id) => crate::projects::in_organization(&mut tx, id, &organization.id).await?,
+        Some(id) => projects::in_organization(&mut tx, id, &organization.id).await?,
         None => organization.default_project_id.clone(),
     };
+    if !everywhere && !grants.project(&project).create_workspaces {
+        return Err(Error::NotFound);
+    }
     let now = app.now();
     let mut settings = Settings::default();
     let mut workspace = Workspace {
@@ -389,6 +410,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         working_directory: String::new(),
         structured_run_output_enabled: true,
         global_remote_state: false,
+        project_remote_state: false,
+        tag_names: "[]".to_owned(),
         settings: String::new(),
         lock_kind: None,
         lock_holder: None,
@@ -404,8 +427,33 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     data.attributes.apply(&mut workspace, &mut settings);
     workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     insert(&mut tx, &workspace).await?;
+    tag(&app, &mut tx, &mut workspace, bindings, &names).await?;
     tx.commit().await?;
-    cx.created(document(&workspace, &grants), INCLUDES).await
+    let document = tags::name_effective(&cx, document(&workspace, &grants), &workspace).await?;
+    cx.created(document, INCLUDES).await
+}
+
+/// Sets the bindings that a request names, in place of all that there are, and adds the flat tags.
+async fn tag(
+    app: &App,
+    tx: &mut Tx,
+    workspace: &mut Workspace,
+    bindings: Option<Vec<tags::Pair>>,
+    names: &[String],
+) -> Result<()> {
+    if bindings.is_none() && names.is_empty() {
+        return Ok(());
+    }
+    if let Some(bindings) = bindings {
+        let bearer = tags::Bearer::Workspace(&workspace.id);
+        tags::unbind(tx, bearer, None).await?;
+        tags::bind(app, tx, &workspace.organization_id, bearer, &bindings).await?;
+    }
+    tags::add(app, tx, workspace, names).await?;
+    let noted: Option<(String,)> =
+        tx.one("SELECT tag_names FROM workspaces WHERE id = $1", args![&workspace.id]).await?;
+    workspace.tag_names = noted.ok_or(Error::NotFound)?.0;
+    Ok(())
 }
 
 async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
@@ -413,8 +461,9 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
     tx.exec(
         "INSERT INTO workspaces (id, organization_id, project_id, name, description, auto_apply, allow_destroy_plan,
            execution_mode, engine, terraform_version, working_directory, structured_run_output_enabled,
-           global_remote_state, settings, resource_count, created_at, updated_at, latest_change_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 1)",
+           global_remote_state, tag_names, settings, resource_count, created_at, updated_at, latest_change_at, version,
+           project_remote_state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '[]', $14, 0, $15, $16, $17, 1, $18)",
         args![
             &w.id,
             &w.organization_id,
@@ -432,7 +481,8 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
             &w.settings,
             w.created_at,
             w.updated_at,
-            w.latest_change_at
+            w.latest_change_at,
+            w.project_remote_state
         ],
     )
     .await?;
@@ -459,6 +509,7 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let data: Data<Attributes> = cx.data().await?;
     data.attributes.check()?;
     let project = data.related("project").map(str::to_owned);
+    let bindings = tags::related_bindings(&data)?;
     let mut tx = cx.app.db.begin().await?;
     let mut changed = hold(&mut tx, &workspace.id).await?;
     let mut settings: Settings = serde_json::from_str(&changed.settings).map_err(Error::internal)?;
@@ -467,13 +518,20 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     changed.updated_at = cx.app.now();
     changed.latest_change_at = changed.updated_at;
     if let Some(project) = project {
-        changed.project_id =
-            crate::projects::in_organization(&mut tx, &project, &changed.organization_id).await?;
+        let to = projects::in_organization(&mut tx, &project, &changed.organization_id).await?;
+        projects::may_move(&grants, &changed.id, &changed.project_id, &to)?;
+        changed.project_id = to;
     }
     refuse_taken_name(&mut tx, &changed).await?;
     store(&mut tx, &changed).await?;
+    tag(&cx.app, &mut tx, &mut changed, bindings, &[]).await?;
     tx.commit().await?;
-    cx.one(document(&changed, &grants), INCLUDES).await
+    let sharing = |workspace: &Workspace| (workspace.global_remote_state, workspace.project_remote_state);
+    if sharing(&changed) != sharing(&workspace) || changed.project_id != workspace.project_id {
+        // What runs and teams hold depends on these.
+        cx.app.identities.forget();
+    }
+    answer(&cx, &changed, &grants).await
 }
 
 async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
@@ -481,7 +539,7 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
         "UPDATE workspaces SET project_id = $2, name = $3, description = $4, auto_apply = $5, allow_destroy_plan = $6,
            execution_mode = $7, engine = $8, terraform_version = $9, working_directory = $10,
            structured_run_output_enabled = $11, global_remote_state = $12, settings = $13, updated_at = $14,
-           latest_change_at = $15
+           latest_change_at = $15, project_remote_state = $16
          WHERE id = $1",
         args![
             &w.id,
@@ -498,7 +556,8 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
             w.global_remote_state,
             &w.settings,
             w.updated_at,
-            w.latest_change_at
+            w.latest_change_at,
+            w.project_remote_state
         ],
     )
     .await

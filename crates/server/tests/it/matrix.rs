@@ -61,8 +61,11 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
     let bystanders = json!({ "data": { "attributes": { "name": "bystanders" } } });
     let team = admin.post(&format!("/organizations/{org}/teams"), bystanders).await.expect(201);
     let variable = admin.post(&format!("/workspaces/{ws}/vars"), variable).await.expect(201);
+    let tags = json!({ "data": [{ "type": "tags", "attributes": { "name": "web" } }] });
+    admin.post(&format!("/workspaces/{ws}/relationships/tags"), tags).await.expect(204);
     BTreeMap::from([
         ("workspaces", ws.to_owned()),
+        ("tags", admin.get(&format!("/organizations/{org}/tags")).await.ids()[0].clone()),
         ("users", admin.get("/account/details").await.id()),
         ("vars", variable.id()),
         ("team-workspaces", access.ids()[0].clone()),
@@ -163,6 +166,7 @@ on_both! {
                 let answer = house.callers[caller].send(operation.method.clone(), &path, body).await;
                 let word = match answer.status.as_u16() {
                     401 => "401",
+                    403 => "403",
                     404 => "404",
                     500.. => panic!("{operation:?} by {caller}: {}", answer.error()),
                     _ => "yes",

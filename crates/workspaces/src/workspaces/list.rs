@@ -1,6 +1,7 @@
 //! The list of an organization's workspaces: filtered in the database by what the caller may see and asks for.
 
 use super::{INCLUDES, SELECT, Workspace, document};
+use crate::tags;
 use accounts::organizations;
 use authz::Visible;
 use db::{Arg, args};
@@ -51,10 +52,10 @@ pub(super) async fn list(cx: Cx) -> Result<Reply> {
             marks.join(", ")
         ));
     }
-    // Workspaces have no tags yet, so none bears the tags that are asked for.
-    if !cx.query_list("search[tags]").is_empty() || cx.query("filter[tagged][0][key]").is_some() {
-        conditions.push("FALSE".to_owned());
-    }
+    tags::filter(&cx, |text, value| {
+        values.push(value);
+        conditions.push(text.replace("{}", &format!("${}", values.len())));
+    });
     let filtered = !unfiltered || conditions.len() > 1;
     let condition = conditions.join(" AND ");
     let total = if filtered {
@@ -80,7 +81,10 @@ pub(super) async fn list(cx: Cx) -> Result<Reply> {
         next + 1
     );
     let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let items = rows.iter().map(|row| document(row, &grants)).collect();
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(tags::name_effective(&cx, document(row, &grants), row).await?);
+    }
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
 }
 
@@ -97,6 +101,6 @@ fn order(sort: Option<&str>) -> &'static str {
 }
 
 /// Text to be found as it is inside a LIKE pattern with `\` as its escape.
-fn escape_like(text: &str) -> String {
+pub(crate) fn escape_like(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }

@@ -49,7 +49,7 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         workspace_kpis_runs_count: Option<u32>,
         vcs_repo: Option<&'a str>,
         vcs_repo_identifier: Option<&'a str>,
-        tag_names: [&'a str; 0],
+        tag_names: Vec<String>,
         auto_destroy_at: Option<&'a str>,
         auto_destroy_activity_duration: Option<&'a str>,
         auto_destroy_status: Option<&'a str>,
@@ -79,7 +79,7 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         working_directory: Some(workspace.working_directory.as_str()),
         structured_run_output_enabled: workspace.structured_run_output_enabled,
         global_remote_state: workspace.global_remote_state,
-        project_remote_state: false,
+        project_remote_state: workspace.project_remote_state,
         auto_apply_run_trigger: settings.auto_apply_run_trigger,
         queue_all_runs: settings.queue_all_runs,
         speculative_enabled: settings.speculative_enabled,
@@ -100,7 +100,7 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         workspace_kpis_runs_count: None,
         vcs_repo: None,
         vcs_repo_identifier: None,
-        tag_names: [],
+        tag_names: serde_json::from_str(&workspace.tag_names).unwrap_or_default(),
         auto_destroy_at: None,
         auto_destroy_activity_duration: None,
         auto_destroy_status: None,
@@ -141,6 +141,11 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         .relate("agent-pool", Linkage::None)
         .relate("ssh-key", Linkage::None)
         .relate("readme", Linkage::None)
+        .relate("tag-bindings", Linkage::Link(format!("/api/v2/workspaces/{}/tag-bindings", workspace.id)))
+        .relate(
+            "effective-tag-bindings",
+            Linkage::Link(format!("/api/v2/workspaces/{}/effective-tag-bindings", workspace.id)),
+        )
         .relate("vars", Linkage::Link(format!("/api/v2/workspaces/{}/vars", workspace.id)))
         .link(
             "self",

@@ -1,0 +1,634 @@
+//! Tags of workspaces and projects: flat ones, and keys with values.
+//!
+//! There is one kind underneath, the *tag binding*: a key, with or without a value, on a workspace or a project. A flat tag is
+//! the key of a workspace's binding, and the organization's tags are the keys that its workspaces bear; so a tag set either
+//! way is seen both ways, and no client has to translate. A project's bindings hold for its workspaces too, unless the
+//! workspace binds the same key: those are its *effective* bindings.
+//! Source: the Workspaces, Projects and Organization Tags APIs; cli-protocol.md §1.2; semantics.md §7.
+
+use crate::{
+    Workspace, projects,
+    workspaces::{by_id, granted, hold},
+};
+use accounts::organizations;
+use authz::{OrganizationPermission, Visible, perm};
+use axum::http::Method;
+use db::{Arg, FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use kernel::{
+    Paged, Timestamp,
+    ids::{OrganizationId, ProjectId, TagBindingId, TagId, WorkspaceId},
+};
+use serde_json::{Map, Value, json};
+
+/// Bindings that a resource may have when they are set as bindings. Flat tags came before the limit and are not counted by it.
+const MOST: usize = 10;
+/// Flat tags that one request may name.
+const MOST_FLAT: usize = 1000;
+
+/// The operations on tags.
+pub fn routes() -> Routes {
+    let flat = "/workspaces/{id}/relationships/tags";
+    let routes = Routes::new()
+        .op(Method::GET, "/organizations/{organization}/tags", "workspaces.tags.list", list)
+        .op(Method::DELETE, "/organizations/{organization}/tags", "workspaces.tags.delete", delete)
+        .op(
+            Method::POST,
+            "/tags/{id}/relationships/workspaces",
+            "workspaces.tags.add-workspaces",
+            add_workspaces,
+        )
+        .op(Method::GET, flat, "workspaces.workspace-tags.list", list_flat)
+        .op(Method::POST, flat, "workspaces.workspace-tags.add", add_flat)
+        .op(Method::DELETE, flat, "workspaces.workspace-tags.remove", remove_flat)
+        .op(Method::GET, "/workspaces/{id}/tag-bindings", "workspaces.tag-bindings.list", list_of_workspace)
+        .op(
+            Method::PATCH,
+            "/workspaces/{id}/tag-bindings",
+            "workspaces.tag-bindings.update",
+            bind_to_workspace,
+        )
+        .op(
+            Method::DELETE,
+            "/workspaces/{id}/tag-bindings",
+            "workspaces.tag-bindings.delete",
+            clear_workspace,
+        )
+        .op(
+            Method::GET,
+            "/projects/{id}/tag-bindings",
+            "workspaces.project-tag-bindings.list",
+            list_of_project,
+        )
+        .op(
+            Method::PATCH,
+            "/projects/{id}/tag-bindings",
+            "workspaces.project-tag-bindings.update",
+            bind_to_project,
+        )
+        .op(
+            Method::DELETE,
+            "/projects/{id}/tag-bindings",
+            "workspaces.project-tag-bindings.delete",
+            clear_project,
+        );
+    routes
+        .op(
+            Method::GET,
+            "/workspaces/{id}/effective-tag-bindings",
+            "workspaces.tag-bindings.list-effective",
+            effective_of_workspace,
+        )
+        .op(
+            Method::GET,
+            "/projects/{id}/effective-tag-bindings",
+            "workspaces.project-tag-bindings.list-effective",
+            effective_of_project,
+        )
+}
+
+#[derive(Clone, Debug, FromRow)]
+struct Binding {
+    id: TagBindingId,
+    key: String,
+    value: String,
+    workspace_id: Option<WorkspaceId>,
+    project_id: Option<ProjectId>,
+}
+
+const BINDING: &str = "SELECT b.id, b.key, b.value, b.workspace_id, b.project_id FROM tag_bindings b";
+
+/// What bears a binding.
+#[derive(Clone, Copy)]
+pub(crate) enum Bearer<'a> {
+    Workspace(&'a WorkspaceId),
+    Project(&'a ProjectId),
+}
+
+impl Bearer<'_> {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Workspace(_) => "workspace_id",
+            Self::Project(_) => "project_id",
+        }
+    }
+
+    fn id(self) -> Arg {
+        match self {
+            Self::Workspace(id) => Arg::from(id),
+            Self::Project(id) => Arg::from(id),
+        }
+    }
+}
+
+/// A key and its value; empty when there is none.
+pub(crate) type Pair = (String, String);
+
+fn check((key, value): &Pair) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || "_.=+-@:/".contains(c);
+    if key.is_empty() || key.chars().count() > 255 || !key.chars().all(plain) {
+        return Err(Error::invalid(
+            "key",
+            format!("Tag {key:?} is invalid: 1 to 255 letters, numbers and _ . = + - @ : / are allowed"),
+        ));
+    }
+    if ["hc:", "hcp:"].iter().any(|prefix| key.starts_with(prefix)) {
+        return Err(Error::invalid("key", format!("Tag {key:?} is invalid: hc: and hcp: are reserved")));
+    }
+    if value.chars().count() > 256 || !value.chars().all(|c| plain(c) || c == ' ') {
+        let rule = "at most 256 letters, numbers, blanks and _ . = + - @ : / are allowed";
+        return Err(Error::invalid("value", format!("The value of tag {key:?} is invalid: {rule}")));
+    }
+    Ok(())
+}
+
+/// The bindings that a list of resource objects describes: `{attributes: {key, value}}`.
+pub(crate) fn pairs(list: &[Data<Map<String, Value>>]) -> Result<Vec<Pair>> {
+    let text = |binding: &Data<Map<String, Value>>, name: &str| {
+        binding.attributes.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let pairs: Vec<Pair> = list.iter().map(|one| (text(one, "key"), text(one, "value"))).collect();
+    pairs.iter().try_for_each(check)?;
+    Ok(pairs)
+}
+
+/// The bindings in the `tag-bindings` relationship of a request; `None` where there is none.
+pub(crate) fn related_bindings<A>(data: &Data<A>) -> Result<Option<Vec<Pair>>> {
+    let Some(list) = data.relationship("tag-bindings").and_then(Value::as_array) else { return Ok(None) };
+    let list: Vec<Data<Map<String, Value>>> =
+        serde_json::from_value(Value::from(list.clone())).map_err(|e| Error::Unprocessable(e.to_string()))?;
+    let pairs = pairs(&list)?;
+    if pairs.len() > MOST {
+        return Err(too_many());
+    }
+    Ok(Some(pairs))
+}
+
+/// The names in the `tags` relationship of a request.
+pub(crate) async fn related_tags<A>(
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    data: &Data<A>,
+) -> Result<Vec<String>> {
+    let Some(list) = data.relationship("tags").and_then(Value::as_array) else { return Ok(vec![]) };
+    let list: Vec<Data<Map<String, Value>>> =
+        serde_json::from_value(Value::from(list.clone())).map_err(|e| Error::Unprocessable(e.to_string()))?;
+    named(tx, organization, list).await
+}
+
+fn too_many() -> Error {
+    Error::invalid("tag-bindings", format!("Tag bindings cannot exceed {MOST} bindings per resource"))
+}
+
+/// Binds each pair, over a binding of the same key.
+pub(crate) async fn bind(
+    app: &App,
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    bearer: Bearer<'_>,
+    pairs: &[Pair],
+) -> Result<()> {
+    let column = bearer.column();
+    for (key, value) in pairs {
+        let sql = format!(
+            "INSERT INTO tag_bindings (id, organization_id, {column}, key, value, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT ({column}, key) DO UPDATE SET value = excluded.value"
+        );
+        let id = TagBindingId::new(&app.env);
+        tx.exec(
+            db::AssertSqlSafe(sql),
+            args![&id, organization, bearer.id(), key.as_str(), value.as_str(), app.now()],
+        )
+        .await?;
+        if let Bearer::Workspace(_) = bearer {
+            let id = TagId::new(&app.env);
+            tx.exec(
+                "INSERT INTO tags (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (organization_id, name) DO NOTHING",
+                args![&id, organization, key.as_str(), app.now()],
+            )
+            .await?;
+        }
+    }
+    note_names(tx, bearer).await
+}
+
+/// Takes away those keys, or all.
+pub(crate) async fn unbind(tx: &mut Tx, bearer: Bearer<'_>, keys: Option<&[String]>) -> Result<()> {
+    let column = bearer.column();
+    match keys {
+        None => {
+            let sql = format!("DELETE FROM tag_bindings WHERE {column} = $1");
+            tx.exec(db::AssertSqlSafe(sql), vec![bearer.id()]).await?;
+        }
+        Some(keys) => {
+            for key in keys {
+                let sql = format!("DELETE FROM tag_bindings WHERE {column} = $1 AND key = $2");
+                tx.exec(db::AssertSqlSafe(sql), args![bearer.id(), key.as_str()]).await?;
+            }
+        }
+    }
+    note_names(tx, bearer).await
+}
+
+/// Repeats a workspace's keys in its row, where its document is made from.
+async fn note_names(tx: &mut Tx, bearer: Bearer<'_>) -> Result<()> {
+    let Bearer::Workspace(id) = bearer else { return Ok(()) };
+    let keys: Vec<(String,)> =
+        tx.all("SELECT key FROM tag_bindings WHERE workspace_id = $1 ORDER BY key", args![id]).await?;
+    let names: Vec<String> = keys.into_iter().map(|(key,)| key).collect();
+    let names = serde_json::to_string(&names).map_err(Error::internal)?;
+    tx.exec("UPDATE workspaces SET tag_names = $2 WHERE id = $1", args![id, names]).await.map(drop)
+}
+
+/// Tags named by `id` or by the attribute `name`.
+async fn named(
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    list: Vec<Data<Map<String, Value>>>,
+) -> Result<Vec<String>> {
+    if list.len() > MOST_FLAT {
+        return Err(Error::invalid("tags", format!("One request may name {MOST_FLAT} tags")));
+    }
+    let mut names = Vec::with_capacity(list.len());
+    for tag in list {
+        let name = match tag.attributes.get("name").and_then(Value::as_str) {
+            Some(name) => name.to_owned(),
+            None => {
+                let id = tag.id.unwrap_or_default();
+                let found: Option<(String,)> = tx
+                    .one(
+                        "SELECT name FROM tags WHERE organization_id = $1 AND (id = $2 OR name = $2)",
+                        args![organization, &id],
+                    )
+                    .await?;
+                found.ok_or(Error::NotFound)?.0
+            }
+        };
+        check(&(name.clone(), String::new()))?;
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Gives a workspace those flat tags that it does not bear yet, whatever their value.
+pub(crate) async fn add(app: &App, tx: &mut Tx, workspace: &Workspace, names: &[String]) -> Result<()> {
+    let bearer = Bearer::Workspace(&workspace.id);
+    let borne: Vec<(String,)> =
+        tx.all("SELECT key FROM tag_bindings WHERE workspace_id = $1", args![&workspace.id]).await?;
+    let new: Vec<Pair> = names
+        .iter()
+        .filter(|name| !borne.iter().any(|(key,)| key == *name))
+        .map(|name| (name.clone(), String::new()))
+        .collect();
+    bind(app, tx, &workspace.organization_id, bearer, &new).await
+}
+
+/// Adds to `conditions` what the tag filters of a list ask, for rows of `workspaces w`.
+pub(crate) fn filter(cx: &Cx, mut add: impl FnMut(&str, Arg)) {
+    // A key that the workspace bears itself, with its value, or that its project bears and the workspace does not.
+    let effective = |condition: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = w.id AND {condition})
+             OR EXISTS (SELECT 1 FROM tag_bindings b WHERE b.project_id = w.project_id AND {condition}
+               AND NOT EXISTS (SELECT 1 FROM tag_bindings own WHERE own.workspace_id = w.id AND own.key = b.key))"
+        )
+    };
+    for name in cx.query_list("search[tags]") {
+        add(&format!("({})", effective("b.key = {}")), Arg::from(name));
+    }
+    for name in cx.query_list("search[exclude-tags]") {
+        add(&format!("NOT ({})", effective("b.key = {}")), Arg::from(name));
+    }
+    for (key, value) in tagged(cx) {
+        if value.is_empty() {
+            add(&format!("({})", effective("b.key = {}")), Arg::from(key));
+        } else {
+            // One mark takes both, because a mark is one argument.
+            add(
+                &format!("({})", effective("b.key || '=' || b.value = {}")),
+                Arg::from(format!("{key}={value}")),
+            );
+        }
+    }
+}
+
+/// The pairs of `filter[tagged][i][key]` and `[value]`.
+pub(crate) fn tagged(cx: &Cx) -> Vec<Pair> {
+    let pairs = cx.query_pairs().iter().filter_map(|(name, key)| {
+        let number = name.strip_prefix("filter[tagged][")?.strip_suffix("][key]")?;
+        let value = cx.query(&format!("filter[tagged][{number}][value]")).unwrap_or_default();
+        Some((key.clone(), value.to_owned()))
+    });
+    pairs.filter(|(key, _)| !key.is_empty()).collect()
+}
+
+fn document(binding: &Binding) -> Resource {
+    let attributes = json!({ "key": binding.key, "value": binding.value });
+    let (kind, id) = match (&binding.workspace_id, &binding.project_id) {
+        (Some(id), _) => ("workspaces", id.to_string()),
+        (None, id) => ("projects", id.as_ref().map(ToString::to_string).unwrap_or_default()),
+    };
+    Resource::new("tag-bindings", binding.id.as_str(), &attributes)
+        .relate("targets", Linkage::Many(kind, vec![id]))
+}
+
+/// How ids of bindings that are inherited begin, so that one resource has one meaning.
+const INHERITED: &str = "etb-";
+
+fn effective_document(binding: &Binding, inherited: bool) -> Resource {
+    let attributes = json!({ "key": binding.key, "value": binding.value });
+    let id = binding.id.as_str();
+    match (&binding.project_id, inherited) {
+        (Some(project), true) => {
+            let id = format!("{INHERITED}{}", id.trim_start_matches("tb-"));
+            Resource::new("effective-tag-bindings", id, &attributes)
+                .link("inherited-from", format!("/api/v2/projects/{project}"))
+        }
+        _ => Resource::new("effective-tag-bindings", id, &attributes),
+    }
+}
+
+async fn of(app: &App, bearer: Bearer<'_>) -> Result<Vec<Binding>> {
+    let sql = format!("{BINDING} WHERE b.{} = $1 ORDER BY b.key", bearer.column());
+    app.db.all(db::AssertSqlSafe(sql), vec![bearer.id()]).await
+}
+
+async fn effective(app: &App, workspace: &WorkspaceId, project: &ProjectId) -> Result<Vec<Resource>> {
+    let own = of(app, Bearer::Workspace(workspace)).await?;
+    let inherited = of(app, Bearer::Project(project)).await?;
+    let inherited = inherited.iter().filter(|one| !own.iter().any(|mine| mine.key == one.key));
+    Ok(own
+        .iter()
+        .map(|binding| effective_document(binding, false))
+        .chain(inherited.map(|binding| effective_document(binding, true)))
+        .collect())
+}
+
+/// Whether the request includes effective bindings, so that documents must name them.
+pub(crate) fn included(cx: &Cx) -> bool {
+    cx.query("include").is_some_and(|text| text.replace('-', "_").contains("effective_tag_bindings"))
+}
+
+/// Names the effective bindings of a workspace in its document, when the request includes them.
+pub(crate) async fn name_effective(cx: &Cx, document: Resource, workspace: &Workspace) -> Result<Resource> {
+    if !included(cx) {
+        return Ok(document);
+    }
+    let bindings = effective(&cx.app, &workspace.id, &workspace.project_id).await?;
+    let ids = bindings.into_iter().map(|binding| binding.id).collect();
+    Ok(document.relate("effective-tag-bindings", Linkage::Many("effective-tag-bindings", ids)))
+}
+
+/// The same of a project.
+pub(crate) async fn name_of_project(cx: &Cx, document: Resource, project: &ProjectId) -> Result<Resource> {
+    if !included(cx) {
+        return Ok(document);
+    }
+    let bindings = of(&cx.app, Bearer::Project(project)).await?;
+    let ids = bindings.iter().map(|binding| binding.id.to_string()).collect();
+    Ok(document.relate("effective-tag-bindings", Linkage::Many("effective-tag-bindings", ids)))
+}
+
+pub(crate) fn loaders(loaders: &mut Loaders) {
+    // Ids come from documents that the caller was shown, so who may see them was decided there.
+    loaders.add("effective-tag-bindings", |cx, ids| async move {
+        let mut found = Vec::new();
+        for id in ids {
+            let inherited = id.starts_with(INHERITED);
+            let stored = format!("tb-{}", id.trim_start_matches(INHERITED).trim_start_matches("tb-"));
+            let sql = format!("{BINDING} WHERE b.id = $1");
+            let binding: Option<Binding> = cx.app.db.one(db::AssertSqlSafe(sql), args![stored]).await?;
+            found.extend(binding.map(|binding| effective_document(&binding, inherited)));
+        }
+        Ok(found)
+    });
+}
+
+async fn list_of_workspace(cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::ReadWorkspace>(&cx).await?;
+    let bindings = of(&cx.app, Bearer::Workspace(&workspace.id)).await?;
+    cx.list(bindings.iter().map(document).collect(), &[]).await
+}
+
+async fn effective_of_workspace(cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::ReadWorkspace>(&cx).await?;
+    cx.list(effective(&cx.app, &workspace.id, &workspace.project_id).await?, &[]).await
+}
+
+async fn bind_to_workspace(mut cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    let pairs = pairs(&cx.data_list().await?)?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    let bearer = Bearer::Workspace(&held.id);
+    bind_within_limit(&cx.app, &mut tx, &held.organization_id, bearer, &pairs).await?;
+    tx.commit().await?;
+    answer(&cx, bearer, &pairs).await
+}
+
+async fn bind_within_limit(
+    app: &App,
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    bearer: Bearer<'_>,
+    pairs: &[Pair],
+) -> Result<()> {
+    bind(app, tx, organization, bearer, pairs).await?;
+    let sql = format!("SELECT COUNT(*) FROM tag_bindings WHERE {} = $1", bearer.column());
+    let count: Option<(i64,)> = tx.one(db::AssertSqlSafe(sql), vec![bearer.id()]).await?;
+    let within = count.is_none_or(|(n,)| usize::try_from(n).is_ok_and(|n| n <= MOST));
+    if within { Ok(()) } else { Err(too_many()) }
+}
+
+/// The bindings just set, in the order of the request.
+async fn answer(cx: &Cx, bearer: Bearer<'_>, pairs: &[Pair]) -> Result<Reply> {
+    let all = of(&cx.app, bearer).await?;
+    let set = pairs.iter().filter_map(|(key, _)| all.iter().find(|binding| &binding.key == key));
+    cx.list(set.map(document).collect(), &[]).await
+}
+
+async fn clear_workspace(cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    unbind(&mut tx, Bearer::Workspace(&held.id), None).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+async fn list_of_project(cx: Cx) -> Result<Reply> {
+    let (project, _) = projects::find(&cx, cx.path("id")).await?;
+    let bindings = of(&cx.app, Bearer::Project(&project.id)).await?;
+    cx.list(bindings.iter().map(document).collect(), &[]).await
+}
+
+async fn effective_of_project(cx: Cx) -> Result<Reply> {
+    let (project, _) = projects::find(&cx, cx.path("id")).await?;
+    let bindings = of(&cx.app, Bearer::Project(&project.id)).await?;
+    cx.list(bindings.iter().map(|binding| effective_document(binding, false)).collect(), &[]).await
+}
+
+async fn bind_to_project(mut cx: Cx) -> Result<Reply> {
+    let project = projects::updatable(&cx).await?;
+    let pairs = pairs(&cx.data_list().await?)?;
+    let mut tx = cx.app.db.begin().await?;
+    let bearer = Bearer::Project(&project.id);
+    bind_within_limit(&cx.app, &mut tx, &project.organization_id, bearer, &pairs).await?;
+    tx.commit().await?;
+    answer(&cx, bearer, &pairs).await
+}
+
+async fn clear_project(cx: Cx) -> Result<Reply> {
+    let project = projects::updatable(&cx).await?;
+    let mut tx = cx.app.db.begin().await?;
+    unbind(&mut tx, Bearer::Project(&project.id), None).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+#[derive(FromRow)]
+struct Tag {
+    id: TagId,
+    name: String,
+    created_at: Timestamp,
+    instances: i64,
+}
+
+fn tag_document(tag: &Tag, organization: &str) -> Resource {
+    let attributes = json!({
+        "name": tag.name, "created-at": tag.created_at.iso8601(), "instance-count": tag.instances,
+    });
+    Resource::new("tags", tag.id.as_str(), &attributes)
+        .relate("organization", Linkage::One("organizations", organization.to_owned()))
+}
+
+/// Tags that a workspace bears, or any of the organization.
+const TAG: &str = "SELECT t.id, t.name, t.created_at,
+    (SELECT COUNT(*) FROM tag_bindings c JOIN workspaces w ON w.id = c.workspace_id
+      WHERE w.organization_id = t.organization_id AND c.key = t.name) AS instances
+  FROM tags t";
+
+async fn list_flat(cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::ReadWorkspace>(&cx).await?;
+    let page = cx.page();
+    let condition = "WHERE t.organization_id = $1 AND EXISTS
+        (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = $2 AND b.key = t.name)";
+    let count = format!("SELECT COUNT(*) FROM tags t {condition}");
+    let values = args![&workspace.organization_id, &workspace.id];
+    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), values.clone()).await?;
+    let sql = format!("{TAG} {condition} ORDER BY t.name LIMIT {} OFFSET {}", page.limit(), page.offset());
+    let tags: Vec<Tag> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = tags.iter().map(|tag| tag_document(tag, &workspace.organization)).collect();
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["organization"]).await
+}
+
+async fn add_flat(mut cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    let list = cx.data_list().await?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    let names = named(&mut tx, &held.organization_id, list).await?;
+    add(&cx.app, &mut tx, &held, &names).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+async fn remove_flat(mut cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    let list = cx.data_list().await?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    let names = named(&mut tx, &held.organization_id, list).await?;
+    unbind(&mut tx, Bearer::Workspace(&held.id), Some(&names)).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+async fn list(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let page = cx.page();
+    let mut values = args![&organization.id];
+    let mut mark = |value: Arg| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    // Of those workspaces that the caller may see.
+    let seen = match grants.visible() {
+        Visible::All => String::new(),
+        Visible::Of { workspaces, projects } => {
+            let ids: Vec<String> = workspaces.into_iter().map(|id| mark(Arg::from(id))).collect();
+            let groups: Vec<String> = projects.into_iter().map(|id| mark(Arg::from(id))).collect();
+            let list =
+                |marks: Vec<String>| if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
+            format!(" AND (w.id IN ({}) OR w.project_id IN ({}))", list(ids), list(groups))
+        }
+    };
+    let mut condition = format!(
+        "WHERE t.organization_id = $1 AND EXISTS (SELECT 1 FROM tag_bindings b JOIN workspaces w ON w.id = b.workspace_id
+           WHERE w.organization_id = t.organization_id AND b.key = t.name{seen})"
+    );
+    if let Some(text) = cx.query("q").filter(|text| !text.is_empty()) {
+        let pattern = format!("%{}%", crate::workspaces::escape_like(&text.to_lowercase()));
+        condition.push_str(&format!(" AND LOWER(t.name) LIKE {} ESCAPE '\\'", mark(Arg::from(pattern))));
+    }
+    if let Some(id) = cx.query("filter[exclude][taggable][id]").filter(|id| !id.is_empty()) {
+        let id = mark(Arg::from(id));
+        condition.push_str(&format!(
+            " AND NOT EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = {id} AND b.key = t.name)"
+        ));
+    }
+    let count = format!("SELECT COUNT(*) FROM tags t {condition}");
+    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), values.clone()).await?;
+    let sql = format!("{TAG} {condition} ORDER BY t.name LIMIT {} OFFSET {}", page.limit(), page.offset());
+    let tags: Vec<Tag> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = tags.iter().map(|tag| tag_document(tag, &organization.name)).collect();
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["organization"]).await
+}
+
+/// Takes tags from every workspace of the organization.
+async fn delete(mut cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let organization = grants.prove_organization::<perm::CreateWorkspace, _>(organization)?;
+    let list = cx.data_list().await?;
+    let mut tx = cx.app.db.begin().await?;
+    for name in named(&mut tx, &organization.id, list).await? {
+        let bearing: Vec<(WorkspaceId,)> = tx
+            .all(
+                "SELECT w.id FROM workspaces w JOIN tag_bindings b ON b.workspace_id = w.id
+                 WHERE w.organization_id = $1 AND b.key = $2",
+                args![&organization.id, name.as_str()],
+            )
+            .await?;
+        for (id,) in bearing {
+            unbind(&mut tx, Bearer::Workspace(&id), Some(std::slice::from_ref(&name))).await?;
+        }
+        tx.exec(
+            "DELETE FROM tags WHERE organization_id = $1 AND name = $2",
+            args![&organization.id, name.as_str()],
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+async fn add_workspaces(mut cx: Cx) -> Result<Reply> {
+    let found: Option<(OrganizationId, String)> =
+        cx.app.db.one("SELECT organization_id, name FROM tags WHERE id = $1", args![cx.path("id")]).await?;
+    let (organization, name) = found.ok_or(Error::NotFound)?;
+    let grants = cx.grants(&organization).await?;
+    if !grants.allows(OrganizationPermission::Read) {
+        return Err(Error::NotFound);
+    }
+    let list = cx.data_list().await?;
+    let mut tx = cx.app.db.begin().await?;
+    for named in list {
+        let workspace = by_id(&cx.app, &named.id.unwrap_or_default()).await?.ok_or(Error::NotFound)?;
+        let workspace = grants.prove_workspace::<perm::UpdateWorkspace, _>(workspace)?;
+        let held = hold(&mut tx, &workspace.id).await?;
+        add(&cx.app, &mut tx, &held, std::slice::from_ref(&name)).await?;
+    }
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
