@@ -91,7 +91,6 @@ impl Launcher<'_> {
             ("TF_IN_AUTOMATION", "1"),
             ("TF_INPUT", "0"),
             ("CHECKPOINT_DISABLE", "1"),
-            ("TF_WORKSPACE", &self.job.workspace),
         ]);
         command.env("GOGC", GOGC);
         if let Some(limit) = self.config.sandbox.memory_bytes() {

@@ -77,6 +77,14 @@ pub(crate) fn remove_strays(cwd: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a workspace the one in use, as `workspace select` does. Not by `TF_WORKSPACE`: that would also rule which workspace
+/// a `terraform_remote_state` through the `cloud` backend reads, and an engine that a provisioner starts.
+pub(crate) fn select_workspace(cwd: &Path, workspace: &str) -> io::Result<()> {
+    let data = cwd.join(".terraform");
+    fs::create_dir_all(&data)?;
+    fs::write(data.join("environment"), workspace)
+}
+
 /// The folder in which the engine is started, relative to `config` and free of links.
 pub(crate) fn working_folder(config: &Path, wanted: &str, found: &slug::Summary) -> Result<PathBuf, String> {
     let wanted = wanted.trim().trim_matches('/');

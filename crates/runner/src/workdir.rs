@@ -210,9 +210,10 @@ impl RunDir {
         }
         let files = variables::files(job, None)?;
         self.place(job, &files, state)?;
-        if state.is_some() && backend == layout::Backend::Implied {
+        if backend == layout::Backend::Implied {
             symlink(format!("{up}state"), cwd.join(layout::STATES))?;
         }
+        layout::select_workspace(&cwd, &job.workspace)?;
         Ok(Prepared { cwd, folder, up, files, warm: false })
     }
 
@@ -238,8 +239,8 @@ impl RunDir {
         remove(&self.path.join("ready.json"))?;
         let files =
             if facts.again.is_empty() { Vec::new() } else { variables::files(job, Some(&facts.again))? };
-        private_tree(&self.state_folder(job))?;
         self.place(job, &files, state)?;
+        layout::select_workspace(&cwd, &job.workspace)?;
         if !cwd.join(layout::OVERRIDE).exists() {
             // Without a state the plan left an empty folder there.
             remove(&cwd.join(layout::STATES))?;
@@ -253,9 +254,10 @@ impl RunDir {
         for (name, content) in files {
             fs::write(self.phase(job.phase).join(name), content)?;
         }
+        // Also without a state: a workspace exists for the engine when its folder does.
+        let folder = self.state_folder(job);
+        private_tree(&folder)?;
         if let Some(state) = state {
-            let folder = self.state_folder(job);
-            private_tree(&folder)?;
             fs::write(folder.join("terraform.tfstate"), state)?;
         }
         Ok(())

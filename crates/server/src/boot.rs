@@ -57,7 +57,11 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     let url = options.url.clone().unwrap_or_else(|| default_url(&options.tls, address));
     let certificates = tls::load(&options.tls, dir.path(), tls::names(address, &url), &env)?;
     let metrics_token = metrics_token(&options)?;
-    let assembled = assemble(blueprint(&options, dir.path(), &url, env.clone())?).await.map_err(plainly)?;
+    let mut plan = blueprint(&options, dir.path(), &url, env.clone())?;
+    if let Some(authority) = certificates.as_ref().and_then(|certificates| certificates.authority()) {
+        trust_in_runs(&mut plan, &authority)?;
+    }
+    let assembled = assemble(plan).await.map_err(plainly)?;
     let app = assembled.app.clone();
     let admin = admin::first_admin(&app, dir.path()).await?;
     assembled.start(admin.as_ref().map(|admin| &admin.token)).await?;
@@ -82,6 +86,18 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     let deadline = listen::serve(listener, certificates, router, Patience::default(), ending).await?;
     drain(&app, deadline).await;
     app.db.close().await;
+    Ok(())
+}
+
+/// Lets what runs in a run call this server, whose authority no system knows: `terraform_remote_state` reads through it. An
+/// operator who passes their own SSL_CERT_FILE keeps it.
+fn trust_in_runs(plan: &mut Blueprint, authority: &Path) -> std::io::Result<()> {
+    if plan.environment.iter().any(|(name, _)| name == "SSL_CERT_FILE") {
+        return Ok(());
+    }
+    let bundle = tls::bundle(authority)?;
+    plan.environment.push(("SSL_CERT_FILE".to_owned(), bundle.display().to_string()));
+    plan.sandbox.extra_read.push(bundle);
     Ok(())
 }
 

@@ -64,6 +64,29 @@ pub fn own_leaf(data_dir: &Path) -> PathBuf {
     data_dir.join("tls/leaf.pem")
 }
 
+/// Where systems keep all certificates that they trust, in one file.
+const TRUSTED: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Writes a file with what the system trusts and our own authority, beside that, and returns its path.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn bundle(authority: &Path) -> io::Result<PathBuf> {
+    let mut all = TRUSTED.iter().find_map(|file| fs::read(file).ok()).unwrap_or_default();
+    if !all.is_empty() && !all.ends_with(b"\n") {
+        all.push(b'\n');
+    }
+    all.extend(fs::read(authority)?);
+    let path = authority.with_file_name("trusted-by-runs.pem");
+    fs::write(&path, all)?;
+    Ok(path)
+}
+
 /// The names that the leaf is made for: those by which this machine is reached, and the host of the URL. Addresses are in
 /// their usual form, and names in lower case.
 pub fn names(listen: SocketAddr, url: &str) -> Vec<String> {

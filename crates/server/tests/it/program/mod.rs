@@ -10,6 +10,7 @@ mod manual;
 mod mistakes;
 mod push;
 mod serving;
+mod shared_state;
 mod terminal;
 mod tls;
 
