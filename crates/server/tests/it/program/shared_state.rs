@@ -13,7 +13,7 @@ data "terraform_remote_state" "other" {{
   config = {{ hostname = "{host}", organization = "acme", workspaces = {{ name = "producer" }} }}
   {}
 }}
-output "read" {{ value = "read: ${{data.terraform_remote_state.other.outputs.secret}}" }}
+output "read" {{ value = "{backend} read: ${{data.terraform_remote_state.other.outputs.secret}}" }}
 "#,
         // The `cloud` backend takes no default workspace.
         if backend == "cloud" { r#"workspace = "producer""# } else { "" }
@@ -38,6 +38,6 @@ async fn a_run_reads_a_state_that_is_shared_with_it_through_either_backend_and_n
         let read = house.push(&reader(&house.server.url, backend), &["--auto-approve"]).output().unwrap();
         let text = String::from_utf8_lossy(&read.stdout).into_owned();
         assert_eq!(read.status.code(), Some(0), "{backend}: {text}");
-        assert!(text.contains("read: of the other"), "{backend}: {text}");
+        assert!(text.contains(&format!("{backend} read: of the other")), "{backend}: {text}");
     }
 }
