@@ -24,6 +24,7 @@ CREATE TABLE organizations (
   default_project_id TEXT NOT NULL,
   workspace_count BIGINT NOT NULL,    -- kept, because counting 100,000 rows costs more than the page that shows the count
   settings TEXT NOT NULL,             -- JSON of the attributes that only the API reads
+  admin_settings TEXT NOT NULL,       -- JSON of what only site admins set
   created_at BIGINT NOT NULL,
   version BIGINT NOT NULL
 );

@@ -38,3 +38,23 @@ pub async fn first_admin(app: &App, token: &Secret) -> Result<()> {
     tokens::insert(app, &mut tx, new, token).await?;
     tx.commit().await
 }
+
+/// The name of the setting that holds the server's address.
+const URL: &str = "url";
+
+/// Keeps the address that clients use, for commands beside the server, which do not get its options.
+pub async fn remember_url(app: &App) -> Result<()> {
+    if remembered_url(app).await?.as_ref() == Some(&app.settings.url) {
+        return Ok(());
+    }
+    let sql = "INSERT INTO settings (name, value) VALUES ($1, $2)
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    app.db.exec(sql, args![URL, &app.settings.url]).await.map(drop)
+}
+
+/// The address that clients use, as the server was started last.
+pub async fn remembered_url(app: &App) -> Result<Option<String>> {
+    let found: Option<(String,)> =
+        app.db.one("SELECT value FROM settings WHERE name = $1", args![URL]).await?;
+    Ok(found.map(|(url,)| url))
+}

@@ -1,24 +1,41 @@
-//! Who there is: users, organizations, memberships, teams and tokens.
+//! Who there is: users, organizations, memberships, teams and tokens; and how people sign in.
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`bootstrap`] (the first site
-//! admin).
+//! admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
+//! [`admin_organizations`].
 
+pub mod admin_organizations;
+pub mod authorizations;
+mod backoff;
 pub mod bootstrap;
 pub mod memberships;
 pub mod organizations;
+pub mod passwords;
+pub mod people;
+pub mod sessions;
+pub mod sign_in;
 pub mod teams;
 pub mod tokens;
 pub mod users;
 
 use http_api::{Routes, include::Loaders};
 
+/// What this area keeps in memory: boot installs one.
+#[derive(Debug, Default)]
+pub struct SignIns {
+    backoff: backoff::Backoff,
+    hashing: passwords::Hashing,
+}
+
 /// Every operation of this area.
 pub fn routes() -> Routes {
     users::routes()
         .and(organizations::routes())
+        .and(admin_organizations::routes())
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())
+        .and(authorizations::routes())
 }
 
 /// How this area's resources are read when another document includes them.

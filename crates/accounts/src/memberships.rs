@@ -1,7 +1,7 @@
 //! Memberships of users in organizations: `/organizations/{organization}/organization-memberships`.
 //!
-//! Inviting an unknown address makes a user who is `invited`, and becomes a member with the first token that the operator
-//! makes for them: there is no page on which to accept. Whoever has a token already is a member at once. The response of the invitation includes that user by
+//! Inviting an unknown address makes a user who is `invited`, and becomes a member when they first sign in, or with the
+//! first token that the operator makes for them. Whoever has a token or a password already is a member at once. The response of the invitation includes that user by
 //! default; other reads include it when asked. Source: the Organization Memberships API; sdk-conformance.md §3.
 
 use crate::{organizations, teams, users};
@@ -159,9 +159,14 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     if member.is_some() {
         return Err(Error::invalid("email", "User is already a member of this organization"));
     }
-    let token: Option<(String,)> =
-        tx.one("SELECT id FROM tokens WHERE user_id = $1 AND kind = 'user' LIMIT 1", args![&user]).await?;
-    let status = if token.is_some() { "active" } else { "invited" };
+    let known: Option<(String,)> = tx
+        .one(
+            "SELECT id FROM users WHERE id = $1 AND (id IN (SELECT user_id FROM tokens WHERE kind = 'user')
+               OR id IN (SELECT user_id FROM passwords))",
+            args![&user],
+        )
+        .await?;
+    let status = if known.is_some() { "active" } else { "invited" };
     let id = insert(&cx.app, &mut tx, &granted.id, &user, status).await?;
     for team in asked {
         let team = teams::in_organization(&mut tx, &team, &granted.id).await?;
@@ -217,6 +222,14 @@ async fn document(app: &App, membership: &Membership) -> Result<Resource> {
         .relate("user", Linkage::One("users", membership.user_id.to_string()))
         .relate("organization", Linkage::One("organizations", membership.organization.clone()))
         .relate("teams", Linkage::Many("teams", teams.into_iter().map(|(id,)| id).collect())))
+}
+
+/// The names of the organizations that a user is a member of, in order.
+pub async fn organizations_of(app: &App, user: &UserId) -> Result<Vec<String>> {
+    let sql = "SELECT o.name FROM organization_memberships m JOIN organizations o ON o.id = m.organization_id
+               WHERE m.user_id = $1 AND m.status = 'active' ORDER BY o.name";
+    let names: Vec<(String,)> = app.db.all(sql, args![user]).await?;
+    Ok(names.into_iter().map(|(name,)| name).collect())
 }
 
 /// Makes an invited user a member wherever they are invited.

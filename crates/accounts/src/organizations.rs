@@ -4,7 +4,7 @@
 //! and an owner; with it come the team `owners`, the project `Default Project` and a data key of its own.
 //! Source: the Organizations API; semantics.md §6.3, §7.
 
-use crate::{memberships, teams, users};
+use crate::{admin_organizations::AdminSettings, memberships, teams, users};
 use authz::{Actor, Grants, InOrganization, OrganizationAccess, perm};
 use axum::http::Method;
 use blob::keys::DataKey;
@@ -32,10 +32,26 @@ pub struct Organization {
     /// Where workspaces go that name no project.
     pub default_project_id: ProjectId,
     settings: String,
+    pub(crate) admin_settings: String,
     created_at: Timestamp,
 }
 
-const COLUMNS: &str = "id, name, email, service_user_id, default_project_id, settings, created_at";
+/// All columns of [`Organization`].
+pub(crate) const SELECT: &str =
+    "SELECT id, name, email, service_user_id, default_project_id, settings, admin_settings,
+    created_at FROM organizations";
+
+impl Organization {
+    /// What site admins have set.
+    pub fn admin(&self) -> AdminSettings {
+        serde_json::from_str(&self.admin_settings).unwrap_or_default()
+    }
+
+    /// `remote` or `local`: how workspaces work that do not say it themselves.
+    pub fn default_execution_mode(&self) -> String {
+        serde_json::from_str::<Settings>(&self.settings).unwrap_or_default().default_execution_mode
+    }
+}
 
 impl InOrganization for Organization {
     fn organization(&self) -> &OrganizationId {
@@ -201,7 +217,7 @@ pub async fn find(cx: &Cx, name: &str) -> Result<(Organization, Arc<Grants>)> {
     let organization: Organization = cx
         .app
         .db
-        .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM organizations WHERE name = $1")), args![name])
+        .one(db::AssertSqlSafe(format!("{SELECT} WHERE name = $1")), args![name])
         .await?
         .ok_or(Error::NotFound)?;
     let grants = cx.grants(&organization.id).await?;
@@ -235,9 +251,7 @@ async fn list(cx: Cx) -> Result<Reply> {
         .app
         .db
         .all(
-            db::AssertSqlSafe(format!(
-                "SELECT {COLUMNS} FROM organizations WHERE {condition} ORDER BY name LIMIT $3 OFFSET $4"
-            )),
+            db::AssertSqlSafe(format!("{SELECT} WHERE {condition} ORDER BY name LIMIT $3 OFFSET $4")),
             args![&id, search, page.limit(), page.offset()],
         )
         .await?;
@@ -302,9 +316,9 @@ async fn insert(
     let sealed = DataKey::new(&app.env).sealed(&app.root_key, &app.env);
     tx.exec(
         "INSERT INTO organizations
-           (id, name, email, data_key, service_user_id, default_project_id, workspace_count, settings, created_at,
-            version)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 1)",
+           (id, name, email, data_key, service_user_id, default_project_id, workspace_count, settings, admin_settings,
+            created_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, '{}', $8, 1)",
         args![&id, name, email, sealed, &service_user, &project, encode(settings)?, now],
     )
     .await?;
@@ -359,7 +373,13 @@ async fn update(mut cx: Cx) -> Result<Reply> {
 async fn delete(cx: Cx) -> Result<Reply> {
     let (organization, grants) = find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::DeleteOrganization, _>(organization)?;
-    let mut tx = cx.app.db.begin().await?;
+    remove(&cx.app, &granted).await?;
+    Ok(Reply::no_content())
+}
+
+/// Deletes an organization with everything in it.
+pub(crate) async fn remove(app: &App, granted: &Organization) -> Result<()> {
+    let mut tx = app.db.begin().await?;
     tx.exec("DELETE FROM blobs WHERE organization_id = $1", args![&granted.id]).await?;
     // The synthetic users of its tokens end with it.
     tx.exec(
@@ -370,8 +390,8 @@ async fn delete(cx: Cx) -> Result<Reply> {
     .await?;
     tx.exec("DELETE FROM organizations WHERE id = $1", args![&granted.id]).await?;
     tx.commit().await?;
-    cx.app.identities.forget();
-    Ok(Reply::no_content())
+    app.identities.forget();
+    Ok(())
 }
 
 async fn entitlements(cx: Cx) -> Result<Reply> {

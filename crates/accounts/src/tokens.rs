@@ -20,18 +20,24 @@ use serde_json::json;
 /// Seconds that a token is good for when nobody says: two years.
 const DEFAULT_LIFE_SECONDS: i64 = 2 * 365 * 24 * 3600;
 
+/// A token as stored, without its text, which is nowhere.
 #[derive(Clone, Debug, FromRow)]
-struct Token {
-    id: TokenId,
+pub struct Token {
+    /// Its id, which is no secret.
+    pub id: TokenId,
     kind: String,
     user_id: UserId,
     team_id: Option<TeamId>,
     organization_id: Option<OrganizationId>,
-    description: String,
+    /// Free text.
+    pub description: String,
     created_by: Option<UserId>,
-    created_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends; never, if none.
+    pub expires_at: Option<Timestamp>,
+    /// About when it was used last; never, if none.
+    pub last_used_at: Option<Timestamp>,
 }
 
 const COLUMNS: &str = "id, kind, user_id, team_id, organization_id, description, created_by, created_at, expires_at, last_used_at";
@@ -186,18 +192,47 @@ fn own_user(cx: &Cx) -> Result<UserId> {
     }
 }
 
+/// A person's own tokens, oldest first.
+pub async fn of_user(app: &App, user: &UserId) -> Result<Vec<Token>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND kind = 'user' ORDER BY created_at, id");
+    app.db.all(db::AssertSqlSafe(sql), args![user]).await
+}
+
+/// Makes a person a token of their own.
+pub async fn create_own(
+    app: &App,
+    user: &UserId,
+    description: &str,
+    expires_at: Option<Timestamp>,
+) -> Result<(TokenId, Secret)> {
+    let new = NewToken {
+        owner: Owner::User(user.clone()),
+        single: false,
+        description: description.to_owned(),
+        created_by: Some(user.clone()),
+        expires_at,
+    };
+    let text = generate(app);
+    let mut tx = app.db.begin().await?;
+    let id = insert(app, &mut tx, new, &text).await?;
+    tx.commit().await?;
+    Ok((id, text))
+}
+
+/// Revokes one of a person's own tokens.
+///
+/// # Errors
+/// [`Error::NotFound`] when they have none of this id.
+pub async fn revoke_own(app: &App, user: &UserId, id: &str) -> Result<()> {
+    let sql = "DELETE FROM tokens WHERE id = $1 AND user_id = $2 AND kind = 'user'";
+    let gone = app.db.exec(sql, args![id, user]).await?;
+    app.identities.forget();
+    if gone == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
 async fn list_user(cx: Cx) -> Result<Reply> {
-    let user = own_user(&cx)?;
-    let tokens: Vec<Token> = cx
-        .app
-        .db
-        .all(
-            db::AssertSqlSafe(format!(
-                "SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND kind = 'user' ORDER BY created_at, id"
-            )),
-            args![&user],
-        )
-        .await?;
+    let tokens = of_user(&cx.app, &own_user(&cx)?).await?;
     let page = cx.page();
     let total = i64::try_from(tokens.len()).unwrap_or(i64::MAX);
     let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);

@@ -69,7 +69,7 @@ macro_rules! from_ids {
 from_ids! {
     OrganizationId UserId TeamId MembershipId TeamAccessId TokenId ProjectId WorkspaceId VariableId
     ConfigurationVersionId RunId PlanId ApplyId RunEventId CommentId StateVersionId StateVersionOutputId
-    WorkspaceResourceId BlobId TagId TagBindingId
+    WorkspaceResourceId BlobId TagId TagBindingId SessionId
 }
 
 /// What an engine must be able to encode for an [`Arg`] to be bound.

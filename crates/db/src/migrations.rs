@@ -7,8 +7,10 @@ use crate::{AssertSqlSafe, Db, args};
 use kernel::{Env, Error};
 
 /// `(number, name, SQL)` in order. Statements are separated by `;` at the end of a line.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "initial", include_str!("../../../migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("../../../migrations/0001_initial.sql")),
+    (2, "sign in", include_str!("../../../migrations/0002_sign_in.sql")),
+];
 
 /// Brings the schema up to date: each migration in its own transaction, recorded in `schema_migrations`.
 ///

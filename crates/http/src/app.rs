@@ -57,6 +57,12 @@ pub struct Settings {
     pub apply_timeout_seconds: u64,
     /// Seconds from a cancel request until a force-cancel is allowed.
     pub force_cancel_cool_off_seconds: i64,
+    /// Seconds without a request after which a browser is signed out.
+    pub session_idle_seconds: i64,
+    /// Seconds after which a browser is signed out in any case.
+    pub session_seconds: i64,
+    /// `terraform login` asks for a token that was made on a page, instead of opening a browser that hands it one.
+    pub pasted_tokens: bool,
     /// The engine of a workspace that names none: `terraform` or `tofu`.
     pub default_engine: String,
     /// The version of a workspace that names none; `latest` where no engine was found at boot.
@@ -76,6 +82,9 @@ impl Default for Settings {
             plan_timeout_seconds: 2 * 3600,
             apply_timeout_seconds: 24 * 3600,
             force_cancel_cool_off_seconds: 60,
+            session_idle_seconds: 24 * 3600,
+            session_seconds: 14 * 24 * 3600,
+            pasted_tokens: false,
             default_engine: "terraform".to_owned(),
             default_terraform_version: "latest".to_owned(),
         }

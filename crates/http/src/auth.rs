@@ -136,7 +136,7 @@ impl Identities {
                     .one(
                         "SELECT t.id, t.kind, t.user_id, t.team_id, t.organization_id, t.expires_at, t.last_used_at,
                                 u.username, u.site_admin
-                         FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1",
+                         FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.hash = $1 AND u.suspended = FALSE",
                         args![&hash],
                     )
                     .await?
@@ -239,14 +239,9 @@ struct AccessRow {
     access: String,
 }
 
-/// The organization's `allow-force-delete-workspaces`.
-fn allows_force_delete(settings: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Flag {
-        #[serde(rename = "allow-force-delete-workspaces", default)]
-        allowed: bool,
-    }
-    serde_json::from_str::<Flag>(settings).is_ok_and(|flag| flag.allowed)
+/// Whether a flag is true in a document of settings.
+fn is_set(settings: &str, flag: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(settings).is_ok_and(|settings| settings[flag] == true)
 }
 
 /// What a run may do: in its own workspace, and in those that share their state with it. Source: the documentation of
@@ -276,9 +271,16 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
     let mut grants = Grants::none(organization.clone());
     grants.kind = actor.kind();
     grants.site_admin = actor.is_site_admin();
-    let settings: Option<(String,)> =
-        app.db.one("SELECT settings FROM organizations WHERE id = $1", args![organization]).await?;
-    grants.allow_force_delete = settings.is_some_and(|(settings,)| allows_force_delete(&settings));
+    let settings: Option<(String, String)> = app
+        .db
+        .one("SELECT settings, admin_settings FROM organizations WHERE id = $1", args![organization])
+        .await?;
+    let Some((settings, admin_settings)) = settings else { return Ok(grants) };
+    grants.allow_force_delete = is_set(&settings, "allow-force-delete-workspaces");
+    if is_set(&admin_settings, "is-disabled") {
+        // Closed to everybody but site admins, who need no membership.
+        return Ok(grants);
+    }
     let (teams, accesses): (Vec<TeamRow>, Vec<AccessRow>) = match actor {
         Actor::Organization { id, .. } => {
             grants.member = id == organization;

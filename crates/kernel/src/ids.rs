@@ -73,6 +73,8 @@ ids! {
     TeamAccessId "tws"
     /// An API token of any kind.
     TokenId "at"
+    /// A person's session in a browser.
+    SessionId "us"
     /// A project, which groups workspaces.
     ProjectId "prj"
     /// A workspace.

@@ -234,6 +234,19 @@ async fn the_first_place_that_has_a_fitting_version_wins() {
 }
 
 #[tokio::test]
+async fn a_development_version_is_taken_as_it_is_or_else_as_the_release_it_leads_to() {
+    let machine = Machine::new();
+    machine.program("a/terraform", "Terraform v1.9.8");
+    let engines = Engines::new(EngineConfig { search_path: machine.search(&["a", "b"]), ..machine.config() });
+    let asked = Some("1.9.8-dev");
+    assert_eq!(engines.resolve(Tool::Terraform, asked).await.unwrap().version, "1.9.8");
+    engines.resolve(Tool::Terraform, Some("1.9.9-dev")).await.unwrap_err();
+    engines.resolve(Tool::Terraform, Some("1.9.8-beta1")).await.unwrap_err();
+    machine.program("b/terraform", "Terraform v1.9.8-dev");
+    assert_eq!(engines.resolve(Tool::Terraform, asked).await.unwrap().version, "1.9.8-dev");
+}
+
+#[tokio::test]
 async fn a_configured_directory_holds_versions_side_by_side_and_links_are_followed() {
     let machine = Machine::new();
     let program = machine.program("store/terraform-1.9.8", "Terraform v1.9.8");

@@ -19,6 +19,7 @@ pub mod plans;
 pub mod queue;
 pub mod runs;
 pub mod scheduler;
+pub mod tool_versions;
 pub mod upload;
 
 use http_api::{Routes, include::Loaders};
@@ -33,6 +34,7 @@ pub fn routes() -> Routes {
         .and(logs::routes())
         .and(events::routes())
         .and(comments::routes())
+        .and(tool_versions::routes())
 }
 
 /// How this area's resources are read when another document includes them.

@@ -94,10 +94,14 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
         root_key: plan.root_key,
         settings: plan.settings,
         loaders: loaders(),
-        areas: vec![Box::new(jobs), Box::new(UploadLimits(plan.archives))],
+        areas: vec![
+            Box::new(jobs),
+            Box::new(UploadLimits(plan.archives)),
+            Box::new(accounts::SignIns::default()),
+        ],
     });
     let routes = routes();
-    let router = serve::router(&app, &routes);
+    let router = serve::router(&app, &routes).merge(web::router(&app));
     Ok(Assembled { app, routes, router, engine })
 }
 
@@ -149,6 +153,7 @@ impl Assembled {
         if let Some(token) = first_admin {
             bootstrap::first_admin(&self.app, token).await?;
         }
+        bootstrap::remember_url(&self.app).await?;
         let sweeper = blobs::Sweeper::new(&self.app);
         executor::recover(&self.app).await?;
         tokio::spawn(scheduler::run(self.app.clone()));

@@ -13,7 +13,7 @@ use crate::{
     listen::{self, Patience},
     log,
     metrics::Metrics,
-    options::{ServeOptions, Tls},
+    options::{ServeOptions, TerraformLogin, Tls},
     outside, tls,
 };
 use blob::keys::RootKey;
@@ -171,6 +171,9 @@ pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Res
             plan_timeout_seconds: options.plan_timeout.as_secs(),
             apply_timeout_seconds: options.apply_timeout.as_secs(),
             force_cancel_cool_off_seconds: seconds(options.force_cancel_after),
+            session_idle_seconds: seconds(options.session_idle),
+            session_seconds: seconds(options.session_lifetime),
+            pasted_tokens: options.terraform_login == TerraformLogin::Paste,
             ..Settings::default()
         },
         runners: options.runners.unwrap_or_else(processors),

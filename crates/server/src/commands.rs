@@ -6,13 +6,14 @@ use crate::{
     options::{self, ServeOptions},
 };
 use accounts::tokens;
+use http_api::App;
 use kernel::{Env, Timestamp};
 use serde_json::json;
 use std::{ffi::OsString, io::Write, path::PathBuf};
 
-/// `ferroform token`
+/// Whose data a command works on: a server's, which may be running or stopped.
 #[derive(clap::Args, Clone, Debug)]
-pub struct TokenArgs {
+pub(crate) struct ServerArgs {
     /// Folder of the server, which may be running or stopped [default and environment: as for `serve`]
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -27,7 +28,14 @@ pub struct TokenArgs {
     database_file: Option<PathBuf>,
     /// One JSON document on standard output
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
+}
+
+/// `ferroform token`
+#[derive(clap::Args, Clone, Debug)]
+pub struct TokenArgs {
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(subcommand)]
     command: TokenCommand,
 }
@@ -60,11 +68,7 @@ enum TokenCommand {
 /// # Errors
 /// With a sentence for the operator.
 pub async fn token(args: TokenArgs) -> Result<(), Failure> {
-    let options = args.server()?;
-    let dir = existing(&options)?;
-    let mut plan = boot::blueprint(&options, &dir, "http://localhost", Env::real())?;
-    plan.runners = 0;
-    let app = assemble(plan).await?.app;
+    let (app, json) = (args.server.open().await?, args.server.json);
     match args.command {
         TokenCommand::Create { user, description, days } => {
             let (id, text) = tokens::create_for(&app, &user, &description, days).await.map_err(|e| {
@@ -74,14 +78,14 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                     e.to_string()
                 }
             })?;
-            if args.json {
+            if json {
                 say(&json!({ "id": id, "user": user, "token": text.expose() }).to_string());
             } else {
                 say(text.expose());
                 note(&format!("{id} for {user}; the text above is shown this once"));
             }
         }
-        TokenCommand::List => list(&tokens::list_all(&app).await?, args.json),
+        TokenCommand::List => list(&tokens::list_all(&app).await?, json),
         TokenCommand::Revoke { id } => {
             if !tokens::list_all(&app).await?.iter().any(|token| token.id.as_str() == id) {
                 return Err(
@@ -89,11 +93,7 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 );
             }
             tokens::revoke(&app, &id.as_str().into()).await?;
-            if args.json {
-                say(&json!({ "revoked": id }).to_string())
-            } else {
-                note(&format!("revoked {id}"))
-            }
+            if json { say(&json!({ "revoked": id }).to_string()) } else { note(&format!("revoked {id}")) }
         }
     }
     Ok(())
@@ -134,7 +134,19 @@ fn list(all: &[tokens::Listed], as_json: bool) {
     }
 }
 
-impl TokenArgs {
+impl ServerArgs {
+    /// The server's parts, without its runner.
+    ///
+    /// # Errors
+    /// With a sentence for the operator.
+    pub(crate) async fn open(&self) -> Result<App, Failure> {
+        let options = self.server()?;
+        let dir = existing(&options)?;
+        let mut plan = boot::blueprint(&options, &dir, "http://localhost", Env::real())?;
+        plan.runners = 0;
+        Ok(assemble(plan).await?.app)
+    }
+
     /// The server's own options, as far as these arguments tell.
     fn server(&self) -> Result<ServeOptions, Failure> {
         let text = |path: &PathBuf| path.clone().into_os_string();
@@ -175,6 +187,6 @@ pub(crate) fn say(line: &str) {
 }
 
 /// A line for the person beside the output.
-fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`options`], [`boot`] (from options to a serving process, and its end), [`assemble`] (how the rooms
 //! become one application), [`outside`] (what stands around it), [`listen`], [`tls`], [`data_dir`], then [`commands`]
-//! with [`doctor`] and its [`report`].
+//! and [`user`], and [`doctor`] with its [`report`].
 
 pub mod admin;
 pub mod assemble;
@@ -19,3 +19,4 @@ pub mod outside;
 pub mod report;
 mod system;
 pub mod tls;
+pub mod user;

@@ -1,7 +1,7 @@
 //! `ferroform`: reads the command line and hands over.
 
-use clap::Parser;
-use ferroform::{boot, commands, doctor, options};
+use clap::{CommandFactory, Parser};
+use ferroform::{boot, commands, doctor, options, user};
 use std::{error::Error, io::Write, process::ExitCode};
 
 /// A self-hosted, API-compatible Terraform Enterprise: server, runner and client in one program.
@@ -18,10 +18,26 @@ enum Command {
     Serve(Box<options::ServeOptions>),
     /// Push a configuration through a run: upload, plan, confirm, apply
     Push(Box<cli::PushArgs>),
+    /// Look at runs, follow them, decide them
+    Run(Box<cli::run::RunArgs>),
+    /// Look at workspaces, lock them, set their variables
+    Workspace(Box<cli::workspace::WorkspaceArgs>),
+    /// Look at states, compare them, bring an earlier one back
+    State(Box<cli::state::StateArgs>),
+    /// Sign in to a server, and keep its token where Terraform keeps its own
+    Login(Box<cli::login::LoginArgs>),
+    /// Forget the token for a server
+    Logout(Box<cli::login::LogoutArgs>),
     /// Make, list and revoke API tokens, on the server's machine
     Token(commands::TokenArgs),
+    /// Make, list and suspend users, and let them sign in, on the server's machine
+    User(user::UserArgs),
     /// Check what a server with these options needs, and say what to do where something is missing
     Doctor(Box<doctor::DoctorArgs>),
+    /// Write completions for a shell
+    Completions(cli::manual::CompletionsArgs),
+    /// Write man pages
+    Man(cli::manual::ManArgs),
     /// Say which version this is
     Version {
         /// One JSON document
@@ -61,7 +77,18 @@ async fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::Serve(options) => boot::serve(*options).await,
         Command::Push(args) => return cli::push(*args).await,
+        Command::Run(args) => return cli::run::run(*args).await,
+        Command::Workspace(args) => return cli::workspace::workspace(*args).await,
+        Command::State(args) => return cli::state::state(*args).await,
+        Command::Login(args) => return cli::login::login(*args).await,
+        Command::Logout(args) => return cli::login::logout(*args).await,
+        Command::Completions(args) => return cli::manual::completions(&args, Cli::command()),
+        Command::Man(args) => match cli::manual::man(&args, Cli::command()) {
+            Ok(code) => return code,
+            Err(error) => Err(error.into()),
+        },
         Command::Token(args) => commands::token(args).await,
+        Command::User(args) => user::user(args).await,
         Command::Doctor(args) => return doctor::doctor(*args).await,
         Command::Version { json } => {
             commands::version(json);

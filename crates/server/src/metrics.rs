@@ -46,7 +46,8 @@ impl Metrics {
     /// Counters for a table, and the instant of the start.
     pub fn new(routes: &Routes, started: Timestamp) -> Self {
         let more = [HEALTH.0, METRICS.0, ABSENT.0];
-        let names = routes.operations().iter().map(|operation| operation.name).chain(more);
+        let pages = web::routes().into_iter().map(|page| page.name);
+        let names = routes.operations().iter().map(|operation| operation.name).chain(more).chain(pages);
         let operations = names.map(|name| (name, Numbers::default())).collect();
         Self(Arc::new(Counters { operations, started }))
     }

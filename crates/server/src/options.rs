@@ -39,6 +39,23 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub database: DatabaseSource,
 
+    /// A browser is signed out when nobody has used it for so long
+    #[arg(long, value_name = "TIME", env = "FERROFORM_SESSION_IDLE", default_value = "24h", value_parser = parse_duration, help_heading = "Signing in")]
+    pub session_idle: Duration,
+    /// A browser is signed out after so long in any case
+    #[arg(long, value_name = "TIME", env = "FERROFORM_SESSION_LIFETIME", default_value = "14d", value_parser = parse_duration, help_heading = "Signing in")]
+    pub session_lifetime: Duration,
+    /// What `terraform login` does: browser hands the command line a token; paste asks for one that was made on a page,
+    /// for people whose terminal and browser are on different machines
+    #[arg(
+        long,
+        value_name = "browser|paste",
+        env = "FERROFORM_TERRAFORM_LOGIN",
+        default_value = "browser",
+        help_heading = "Signing in"
+    )]
+    pub terraform_login: TerraformLogin,
+
     /// Runs worked on at the same time; 0 for a server that only serves [default: the number of processors]
     #[arg(long, value_name = "N", env = "FERROFORM_RUNNERS", value_parser = parse_number::<u32>, help_heading = "Runs")]
     pub runners: Option<u32>,
@@ -167,6 +184,15 @@ pub enum Tls {
     Off,
     /// By a certificate from PEM files: certificate chain, key.
     Files(PathBuf, PathBuf),
+}
+
+/// How `terraform login` gets its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TerraformLogin {
+    /// From a browser that it opens.
+    Browser,
+    /// From the person, who has made one on a page.
+    Paste,
 }
 
 /// Form of the log.

@@ -19,9 +19,14 @@ pub(crate) fn routes(described: &Routes) -> Routes {
 }
 
 /// Only what exists is announced: a service that is not, the command line never asks for.
-async fn discovery(_: Cx) -> Result<Reply> {
+async fn discovery(cx: Cx) -> Result<Reply> {
     let base = "/api/v2/";
-    Ok(Reply::json(&json!({ "tfe.v2": base, "tfe.v2.1": base, "tfe.v2.2": base, "state.v2": base })))
+    let mut services = json!({ "tfe.v2": base, "tfe.v2.1": base, "tfe.v2.2": base, "state.v2": base });
+    // Without it `terraform login` asks for a token to paste.
+    if !cx.app.settings.pasted_tokens {
+        services["login.v1"] = accounts::authorizations::discovery();
+    }
+    Ok(Reply::json(&services))
 }
 
 /// Without `X-RateLimit-Limit`, by which the SDK would slow itself down, unless the operator has set a limit.

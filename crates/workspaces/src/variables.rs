@@ -61,6 +61,8 @@ pub struct Value {
 pub fn routes() -> Routes {
     Routes::new()
         .op(Method::GET, "/workspaces/{id}/vars", "workspaces.variables.list", list)
+        // With those of variable sets, once there are any.
+        .op(Method::GET, "/workspaces/{id}/all-vars", "workspaces.variables.list-all", list)
         .op(Method::POST, "/workspaces/{id}/vars", "workspaces.variables.create", create)
         .op(Method::GET, "/workspaces/{id}/vars/{variable}", "workspaces.variables.read", read)
         .op(Method::PATCH, "/workspaces/{id}/vars/{variable}", "workspaces.variables.update", update)

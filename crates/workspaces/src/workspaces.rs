@@ -404,8 +404,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         description: None,
         auto_apply: false,
         allow_destroy_plan: true,
-        execution_mode: "remote".to_owned(),
-        engine: app.settings.default_engine.clone(),
+        execution_mode: organization.default_execution_mode(),
+        engine: engine_of(&cx).map_or_else(|| app.settings.default_engine.clone(), str::to_owned),
         terraform_version: app.settings.default_terraform_version.clone(),
         working_directory: String::new(),
         structured_run_output_enabled: true,
@@ -426,11 +426,36 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     };
     data.attributes.apply(&mut workspace, &mut settings);
     workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
+    within_limit(&mut tx, &organization).await?;
     insert(&mut tx, &workspace).await?;
     tag(&app, &mut tx, &mut workspace, bindings, &names).await?;
     tx.commit().await?;
     let document = tags::name_effective(&cx, document(&workspace, &grants), &workspace).await?;
     cx.created(document, INCLUDES).await
+}
+
+/// The tool whose command line calls, by what it says of itself. Terraform's is known by its version alone, because other
+/// clients use the same library.
+fn engine_of(cx: &Cx) -> Option<&'static str> {
+    let header = |name: &str| cx.headers.get(name).and_then(|value| value.to_str().ok());
+    if header("user-agent").is_some_and(|agent| agent.starts_with("OpenTofu/")) {
+        return Some("tofu");
+    }
+    header("terraform-version").map(|_| "terraform")
+}
+
+/// Refuses one workspace more than site admins allow.
+async fn within_limit(tx: &mut Tx, organization: &organizations::Organization) -> Result<()> {
+    let Some(limit) = organization.admin().workspace_limit else { return Ok(()) };
+    let count: Option<(i64,)> =
+        tx.one("SELECT workspace_count FROM organizations WHERE id = $1", args![&organization.id]).await?;
+    if count.is_some_and(|(count,)| count < limit) {
+        return Ok(());
+    }
+    Err(Error::Unprocessable(format!(
+        "Organization {} may have {limit} workspaces and has them all; a site admin can raise the limit",
+        organization.name
+    )))
 }
 
 /// Sets the bindings that a request names, in place of all that there are, and adds the flat tags.
@@ -513,7 +538,13 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let mut tx = cx.app.db.begin().await?;
     let mut changed = hold(&mut tx, &workspace.id).await?;
     let mut settings: Settings = serde_json::from_str(&changed.settings).map_err(Error::internal)?;
+    // The command line sets its own version; the tool goes with it.
+    let told = data.attributes.terraform_version.as_ref().and(engine_of(&cx));
+    let given = data.attributes.engine.is_some();
     data.attributes.apply(&mut changed, &mut settings);
+    if let (Some(engine), false) = (told, given) {
+        engine.clone_into(&mut changed.engine);
+    }
     changed.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     changed.updated_at = cx.app.now();
     changed.latest_change_at = changed.updated_at;

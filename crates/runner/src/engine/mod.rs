@@ -192,6 +192,12 @@ impl Engines {
         if let Some(engine) = self.local(tool, &wanted, &mut looked).await? {
             return Ok(engine);
         }
+        // A command line that somebody built says it is `1.9.8-dev` and sets its workspaces to that.
+        if let Some(release) = wanted.without_dev()
+            && let Some(engine) = self.local(tool, &release, &mut Vec::new()).await?
+        {
+            return Ok(engine);
+        }
         let _alone = self.downloading.lock().await;
         // Somebody else may have downloaded it while this waited.
         if let Some(engine) = self.local(tool, &wanted, &mut Vec::new()).await? {
@@ -211,6 +217,21 @@ impl Engines {
             chosen: false,
         });
         Err(EngineError::NotFound { asked: format!("{tool} {wanted}"), looked })
+    }
+
+    /// The engines of a tool that are on this machine, in the order in which they are tried. Downloads nothing.
+    pub async fn installed(&self, tool: Tool) -> Vec<Engine> {
+        let mut found: Vec<Engine> = Vec::new();
+        for origin in LOCAL {
+            for candidate in self.prober.candidates(&self.config, origin, tool).await {
+                let Ok(identity) = candidate.identity else { continue };
+                let version = identity.version.to_string();
+                if identity.tool == tool && !found.iter().any(|known| known.version == version) {
+                    found.push(Engine { path: candidate.real, tool, version, origin });
+                }
+            }
+        }
+        found
     }
 
     /// What a new workspace gets: the configured engine; else one from `PATH`, Terraform before OpenTofu; else one from

@@ -41,6 +41,16 @@ impl Wanted {
         text.split(',').map(Bound::parse).collect::<Result<_, _>>().map(Self::Within)
     }
 
+    /// The release that a development build (`1.9.8-dev`) leads to.
+    pub(super) fn without_dev(&self) -> Option<Self> {
+        match self {
+            Self::Exact(version) if version.pre.as_str() == "dev" => {
+                Some(Self::Exact(Version::new(version.major, version.minor, version.patch)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a version will do. As in a configuration, a constraint means pre-releases only when it names one.
     pub(super) fn accepts(&self, version: &Version) -> bool {
         match self {

@@ -11,4 +11,5 @@ mod program;
 mod remote_state;
 mod secrets;
 mod seed;
+mod sign_in;
 mod tags;

@@ -73,6 +73,9 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("organization-memberships", memberships.ids()[0].clone()),
         ("teams", team.id()),
         ("authentication-tokens", "at-0000000000000000".to_owned()),
+        // Whichever engine the tests have.
+        ("terraform-versions", "tool-0-0-0".to_owned()),
+        ("opentofu-versions", "tool-0-0-0".to_owned()),
     ])
 }
 

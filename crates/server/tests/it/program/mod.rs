@@ -1,5 +1,6 @@
 //! The binary `ferroform` as an operator meets it: a process with options, files, signals and an exit code.
 
+mod client;
 mod commands;
 mod engineless;
 mod greeting;
@@ -13,6 +14,7 @@ mod serving;
 mod shared_state;
 mod terminal;
 mod tls;
+mod user;
 
 use serde_json::Value;
 use std::{

@@ -1,0 +1,241 @@
+//! Frames and parts that pages are made of.
+//!
+//! [`card`] is the frame of what is done once, in the middle of an empty page: signing in, consenting, being refused.
+//! [`page`] is the frame of all else, with the way to other pages and out.
+
+use crate::{answer::Answer, assets, visit::Visit};
+use accounts::sessions::Session;
+use axum::http::StatusCode;
+use http_api::Error;
+use kernel::Timestamp;
+use maud::{DOCTYPE, Markup, html};
+
+/// The pages that the head of [`page`] leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Home,
+    Tokens,
+    Password,
+}
+
+const PLACES: [(Place, &str, &str); 3] = [
+    (Place::Home, "/app", "Home"),
+    (Place::Tokens, "/app/settings/tokens", "Tokens"),
+    (Place::Password, "/app/settings/password", "Password"),
+];
+
+fn document(title: &str, class: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Ferroform" }
+                link rel="stylesheet" href=(assets::style());
+                link rel="icon" type="image/svg+xml" href=(assets::icon());
+            }
+            body class=(class) { (body) }
+        }
+    }
+}
+
+fn brand(to: &str) -> Markup {
+    html! {
+        a.brand href=(to) { img src=(assets::icon()) alt="" width="28" height="28"; "Ferroform" }
+    }
+}
+
+/// A page in the middle of nothing.
+pub(crate) fn card(title: &str, body: &Markup) -> Markup {
+    document(
+        title,
+        "alone",
+        &html! {
+            main.card {
+                (brand("/"))
+                h1 { (title) }
+                (body)
+            }
+        },
+    )
+}
+
+/// A page with the way to others. `title` is its heading too.
+pub(crate) fn page(visit: &Visit, place: Place, title: &str, body: &Markup) -> Markup {
+    document(
+        title,
+        "framed",
+        &html! {
+            a.skip href="#content" { "Skip to content" }
+            header.top {
+                div.inner {
+                    (brand("/app"))
+                    nav aria-label="Main" {
+                        @for (other, path, name) in PLACES {
+                            a href=(path) aria-current=[(other == place).then_some("page")] { (name) }
+                        }
+                    }
+                    @if let Some(session) = &visit.session {
+                        form.who method="post" action="/sign-out" {
+                            (form_token(visit))
+                            span { (session.username) }
+                            button.quiet type="submit" { "Sign out" }
+                        }
+                    }
+                }
+            }
+            main #content {
+                h1 { (title) }
+                (body)
+            }
+        },
+    )
+}
+
+/// What every form carries; see [`Visit::form_token`].
+pub(crate) fn form_token(visit: &Visit) -> Markup {
+    html! { input type="hidden" name="token-of-form" value=(visit.form_token()); }
+}
+
+/// How a note looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Bad,
+}
+
+/// A sentence that stands out. A bad one is read out at once.
+pub(crate) fn note(tone: Tone, body: &Markup) -> Markup {
+    let class = match tone {
+        Tone::Plain => "note",
+        Tone::Good => "note good",
+        Tone::Bad => "note bad",
+    };
+    html! { div class=(class) role=[(tone == Tone::Bad).then_some("alert")] { (body) } }
+}
+
+/// An instant, as the time since or until then, with the exact one in reach.
+pub(crate) fn moment(now: Timestamp, at: Timestamp) -> Markup {
+    let exact = at.iso8601();
+    let exact = format!("{} {} UTC", &exact[..10], &exact[11..16]);
+    let (distance, past) = if at > now { (at.since(now), false) } else { (now.since(at), true) };
+    let words = match (span(distance.as_secs()), past) {
+        (None, true) => "just now".to_owned(),
+        (None, false) => "in a moment".to_owned(),
+        (Some(span), true) => format!("{span} ago"),
+        (Some(span), false) => format!("in {span}"),
+    };
+    html! { time datetime=(at.iso8601()) title=(exact) { (words) } }
+}
+
+/// A span in its largest unit, rounded; nothing for less than a minute.
+fn span(seconds: u64) -> Option<String> {
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
+    let (count, unit) = match seconds {
+        0..60 => return None,
+        60..3570 => (rounded(60), "minute"),
+        3570..84_600 => (rounded(3600), "hour"),
+        84_600..5_184_000 => (rounded(86_400), "day"),
+        5_184_000..63_072_000 => (rounded(2_630_000), "month"),
+        _ => (rounded(31_556_952), "year"),
+    };
+    Some(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+}
+
+/// A page that says why there is no other, and what to do.
+pub(crate) fn failure(error: &Error, request_id: &str, session: Option<&Session>) -> Answer {
+    let (status, title, why) = describe(error, request_id);
+    let home = if session.is_some() { "Go to your home page" } else { "Go to the start" };
+    Answer::page(card(
+        title,
+        &html! {
+            p { (why) }
+            p.actions { a.button href="/app" { (home) } }
+        },
+    ))
+    .status(status)
+}
+
+fn describe(error: &Error, request_id: &str) -> (StatusCode, &'static str, String) {
+    let fixed = |status, title, why: &str| (status, title, why.to_owned());
+    match error {
+        Error::NotFound => fixed(
+            StatusCode::NOT_FOUND,
+            "Nothing here",
+            "There is no page at this address, or you may not see it. Check the address, or ask whoever gave it to \
+             you.",
+        ),
+        Error::BadRequest { detail, .. } => fixed(StatusCode::BAD_REQUEST, "That did not work", detail),
+        Error::Unauthorized => {
+            fixed(StatusCode::UNAUTHORIZED, "Please sign in", "This page needs you to be signed in.")
+        }
+        Error::Forbidden(why) => fixed(StatusCode::FORBIDDEN, "Not allowed", why),
+        Error::Conflict { detail, .. } => fixed(StatusCode::CONFLICT, "That did not work", detail),
+        Error::PreconditionFailed(why) => fixed(StatusCode::PRECONDITION_FAILED, "Somebody was faster", why),
+        Error::TooLarge(why) => fixed(StatusCode::PAYLOAD_TOO_LARGE, "Too large", why),
+        Error::Invalid(attributes) => {
+            let all: Vec<_> = attributes.iter().map(|(_, message)| message.as_str()).collect();
+            fixed(StatusCode::UNPROCESSABLE_ENTITY, "That did not work", &all.join(" "))
+        }
+        Error::Unprocessable(why) => fixed(StatusCode::UNPROCESSABLE_ENTITY, "That did not work", why),
+        Error::TooManyRequests(seconds) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too fast",
+            format!("There were too many requests from your address. Try again in {seconds} s."),
+        ),
+        Error::Unavailable(why) => fixed(StatusCode::SERVICE_UNAVAILABLE, "Not now", why),
+        Error::Internal(cause) => {
+            tracing::error!(request_id, %cause, "internal error");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something broke",
+                format!("This is the server's fault. Its operator finds more in its log under {request_id}."),
+            )
+        }
+    }
+}
+
+/// The answer to a form that another site has sent.
+pub(crate) fn foreign_form(visit: &Visit) -> Answer {
+    refused_form(
+        visit,
+        "This form was not sent by a page of this server, so nothing was done. If you did not expect this, another site \
+         may have tried to act in your name.",
+    )
+}
+
+/// The answer to a form that is not this visitor's, or not any more.
+pub(crate) fn stale_form(visit: &Visit) -> Answer {
+    refused_form(
+        visit,
+        "This form is out of date, because you have signed in or out since it was shown, or your browser keeps no \
+         cookies. Nothing was done. Go back, reload the page, and try again.",
+    )
+}
+
+fn refused_form(visit: &Visit, why: &str) -> Answer {
+    failure(&Error::Forbidden(why.to_owned()), &visit.request_id, visit.session.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_in_its_largest_unit() {
+        let now = Timestamp::parse("2026-11-24T15:40:00Z").unwrap();
+        let told = |seconds| {
+            let text = moment(now, now.plus_seconds(seconds)).into_string();
+            text.split(['<', '>']).nth(2).unwrap().to_owned()
+        };
+        assert_eq!(told(-5), "just now");
+        assert_eq!(told(-60), "1 minute ago");
+        assert_eq!(told(-7300), "2 hours ago");
+        assert_eq!(told(90 * 86_400), "in 3 months");
+        assert_eq!(told(730 * 86_400), "in 2 years");
+        assert!(moment(now, now).into_string().contains("title=\"2026-11-24 15:40 UTC\""));
+    }
+}

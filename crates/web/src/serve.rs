@@ -1,0 +1,157 @@
+//! The table of pages, and the service that it describes.
+//!
+//! For every request, in this order: who visits (the session of the cookie); for a form, that it was sent by a page of
+//! this server (`Origin`, `Sec-Fetch-Site`) which was made for this visitor (its token); then the page. Every answer gets
+//! the strict headers of `answer`, refusals included.
+
+use crate::{
+    answer::Answer,
+    assets, authorize, home, layout, password, sign_in, tokens,
+    visit::{Refused, Visit},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{RawPathParams, Request},
+    http::Method,
+    response::Response,
+    routing::{MethodFilter, on},
+};
+use futures_util::future::BoxFuture;
+use http_api::{App, Error, OperationName, Result};
+use std::sync::Arc;
+
+/// Who may see a page at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Anyone.
+    Nothing,
+    /// Whoever is signed in; others are asked to.
+    Session,
+}
+
+type Handler = Arc<dyn Fn(Visit) -> BoxFuture<'static, Result<Answer>> + Send + Sync>;
+
+/// One row of the table.
+#[derive(Clone)]
+pub struct Route {
+    /// GET shows, POST takes a form.
+    pub method: Method,
+    /// Path, parameters in braces.
+    pub path: &'static str,
+    /// For logs and metrics: `web.page.verb`.
+    pub name: &'static str,
+    /// Who may see it.
+    pub needs: Needs,
+    handler: Handler,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} ({:?})", self.method, self.path, self.needs)
+    }
+}
+
+struct Table(Vec<Route>);
+
+impl Table {
+    fn page<F, Fut>(
+        mut self,
+        needs: Needs,
+        method: Method,
+        path: &'static str,
+        name: &'static str,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |visit| Box::pin(handler(visit)));
+        self.0.push(Route { method, path, name, needs, handler });
+        self
+    }
+}
+
+/// All pages.
+pub fn routes() -> Vec<Route> {
+    use Needs::{Nothing, Session};
+    let (get, post) = (Method::GET, Method::POST);
+    Table(Vec::new())
+        .page(Nothing, get.clone(), "/", "web.root.show", home::root)
+        .page(Nothing, get.clone(), "/_assets/{name}", "web.assets.show", assets::show)
+        .page(Nothing, get.clone(), "/sign-in", "web.sign-in.show", sign_in::show)
+        .page(Nothing, post.clone(), "/sign-in", "web.sign-in.send", sign_in::send)
+        .page(Nothing, get.clone(), "/sign-in/link/{link}", "web.link.show", sign_in::show_link)
+        .page(Nothing, post.clone(), "/sign-in/link/{link}", "web.link.send", sign_in::send_link)
+        .page(Nothing, get.clone(), "/signed-out", "web.signed-out.show", sign_in::signed_out)
+        .page(Session, post.clone(), "/sign-out", "web.sign-out.send", sign_in::sign_out)
+        .page(Session, get.clone(), "/oauth/authorize", "web.authorize.show", authorize::show)
+        .page(Session, post.clone(), "/oauth/authorize", "web.authorize.send", authorize::send)
+        .page(Session, get.clone(), "/app", "web.home.show", home::show)
+        .page(Session, get.clone(), "/app/settings/tokens", "web.tokens.show", tokens::show)
+        .page(Session, post.clone(), "/app/settings/tokens", "web.tokens.send", tokens::create)
+        .page(Session, post.clone(), "/app/settings/tokens/{id}/revoke", "web.token.revoke", tokens::revoke)
+        .page(Session, get.clone(), "/app/settings/password", "web.password.show", password::show)
+        .page(Session, post, "/app/settings/password", "web.password.send", password::send)
+        .page(Session, get, "/app/{*rest}", "web.absent.show", home::absent)
+        .0
+}
+
+/// The service that the table describes. It has no fallback of its own.
+pub fn router(app: &App) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        let method = MethodFilter::try_from(route.method.clone()).expect("the table uses GET and POST");
+        let (app, path) = (app.clone(), route.path);
+        let route = Arc::new(route);
+        router = router.route(
+            path,
+            on(method, move |params: RawPathParams, request: Request| {
+                respond(app.clone(), route.clone(), params, request)
+            }),
+        );
+    }
+    router.method_not_allowed_fallback(async || {
+        let answer = layout::failure(&Error::NotFound, "", None);
+        answer.into_response("/")
+    })
+}
+
+async fn respond(app: App, route: Arc<Route>, params: RawPathParams, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let (parts, body) = request.into_parts();
+    let (mut answer, cookie) = match Visit::begin(app, params, parts).await {
+        Err(error) => (layout::failure(&error, "", None), None),
+        Ok(visit) => {
+            let cookie = visit.new_guest_cookie();
+            (attend(&route, visit, body).await, cookie)
+        }
+    };
+    // A page that sets a cookie of this name itself has the last word.
+    answer.cookies.splice(0..0, cookie);
+    let mut response = answer.into_response(&path);
+    response.extensions_mut().insert(OperationName(route.name));
+    response
+}
+
+async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
+    if route.needs == Needs::Session && visit.session.is_none() {
+        return Answer::see_other(sign_in::address(&route.method, &visit.uri));
+    }
+    if route.method == Method::POST
+        && let Err(refused) = visit.take_form(body).await
+    {
+        return match refused {
+            Refused::Foreign => layout::foreign_form(&visit),
+            Refused::Stale => layout::stale_form(&visit),
+            Refused::Error(error) => layout::failure(&error, &visit.request_id, visit.session.as_ref()),
+        };
+    }
+    let (session, request_id) = (visit.session.clone(), visit.request_id.clone());
+    match (route.handler)(visit).await {
+        Ok(answer) => answer,
+        Err(error) => layout::failure(&error, &request_id, session.as_ref()),
+    }
+}

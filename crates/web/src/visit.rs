@@ -1,0 +1,222 @@
+//! One request, as a page sees it: who visits, what they ask, and what their form says.
+
+use accounts::sessions::{self, Session};
+use axum::{
+    body::Body,
+    http::{Extensions, HeaderMap, Uri, header, request::Parts},
+};
+use http_api::{App, Error, Result, limit::Peer};
+use http_body_util::{BodyExt, Limited};
+use kernel::{Secret, ids::UserId};
+use std::net::IpAddr;
+
+/// Bytes of a form.
+const FORM_BYTES: usize = 64 << 10;
+
+/// A request.
+pub(crate) struct Visit {
+    pub(crate) app: App,
+    pub(crate) uri: Uri,
+    pub(crate) request_id: String,
+    /// Who is signed in.
+    pub(crate) session: Option<Session>,
+    /// Where from, if the listener says so.
+    pub(crate) address: Option<IpAddr>,
+    headers: HeaderMap,
+    params: Vec<(String, String)>,
+    form: Vec<(String, String)>,
+    /// What forms for this visitor are marked with: the session's cookie, or, before there is one, the guest's.
+    mark: Secret,
+    new_guest: bool,
+}
+
+/// Why a form is not looked at.
+pub(crate) enum Refused {
+    /// Another site's page has sent it.
+    Foreign,
+    /// It was not made for this visitor, or for an earlier session of theirs.
+    Stale,
+    /// It cannot be read.
+    Error(Error),
+}
+
+impl Visit {
+    pub(crate) async fn begin(app: App, params: Vec<(String, String)>, parts: Parts) -> Result<Self> {
+        let address = parts.extensions.get().map(|Peer(address)| *address);
+        allow(&app, &parts.extensions)?;
+        let shown = cookie(&parts.headers, &session_cookie_name(&app)).map(Secret::from);
+        let session = match &shown {
+            Some(secret) => sessions::find(&app, secret.expose()).await?,
+            None => None,
+        };
+        let guest = cookie(&parts.headers, &guest_cookie_name(&app)).filter(|guest| guest.len() >= 40);
+        let new_guest = session.is_none() && guest.is_none();
+        let mark = match (&session, shown, guest) {
+            (Some(_), Some(secret), _) => secret,
+            (_, _, Some(guest)) => Secret::from(guest),
+            _ => Secret::new(app.env.base58(44)),
+        };
+        Ok(Self {
+            request_id: app.env.base58(16),
+            app,
+            uri: parts.uri,
+            session,
+            address,
+            headers: parts.headers,
+            params,
+            form: Vec::new(),
+            mark,
+            new_guest,
+        })
+    }
+
+    /// Who is signed in, on a page that needs it.
+    pub(crate) fn session(&self) -> Result<&Session> {
+        self.session.as_ref().ok_or(Error::Unauthorized)
+    }
+
+    /// Their id.
+    pub(crate) fn user(&self) -> Result<&UserId> {
+        self.session().map(|session| &session.user_id)
+    }
+
+    /// A parameter of the path.
+    pub(crate) fn path(&self, name: &str) -> &str {
+        self.params.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    /// A parameter of the query, decoded.
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        let query = self.uri.query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// A field of the form; absent and empty are alike.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    /// What a form made for this visitor carries, and nobody else can know.
+    pub(crate) fn form_token(&self) -> String {
+        self.app.hasher.hash(&form_text(&self.mark))
+    }
+
+    /// Reads the form, if it was sent by one of our pages that was made for this visitor.
+    pub(crate) async fn take_form(&mut self, body: Body) -> Result<(), Refused> {
+        if !same_origin(&self.headers, &self.uri, &self.app.settings.url) {
+            return Err(Refused::Foreign);
+        }
+        let body = Limited::new(body, FORM_BYTES).collect().await.map_err(|_| {
+            Refused::Error(Error::TooLarge(format!("a form may have at most {FORM_BYTES} bytes")))
+        })?;
+        self.form = form_urlencoded::parse(&body.to_bytes()).into_owned().collect();
+        if self.app.hasher.verify(&form_text(&self.mark), self.field("token-of-form")) {
+            Ok(())
+        } else {
+            Err(Refused::Stale)
+        }
+    }
+
+    /// The cookie of a visitor who has none yet.
+    pub(crate) fn new_guest_cookie(&self) -> Option<String> {
+        self.new_guest.then(|| self.cookie_text(&guest_cookie_name(&self.app), self.mark.expose(), None))
+    }
+
+    /// The cookies of who has just signed in.
+    pub(crate) fn signed_in_cookies(&self, secret: &Secret) -> Vec<String> {
+        let age = self.app.settings.session_seconds;
+        vec![
+            self.cookie_text(&session_cookie_name(&self.app), secret.expose(), Some(age)),
+            self.cookie_text(&guest_cookie_name(&self.app), "", Some(0)),
+        ]
+    }
+
+    /// The cookie of who has just signed out.
+    pub(crate) fn signed_out_cookie(&self) -> String {
+        self.cookie_text(&session_cookie_name(&self.app), "", Some(0))
+    }
+
+    fn cookie_text(&self, name: &str, value: &str, max_age: Option<i64>) -> String {
+        let secure = if over_tls(&self.app) { "; Secure" } else { "" };
+        let age = max_age.map(|age| format!("; Max-Age={age}")).unwrap_or_default();
+        format!("{name}={value}; Path=/{age}; HttpOnly; SameSite=Lax{secure}")
+    }
+}
+
+/// Pages count against an address's allowance like requests without a token.
+fn allow(app: &App, extensions: &Extensions) -> Result<()> {
+    let Some(limit) = &app.limit else { return Ok(()) };
+    let peer = extensions.get().map(|Peer(address)| address.to_string());
+    if limit.take(&peer.unwrap_or_default(), app.now()).is_exceeded() {
+        return Err(Error::TooManyRequests(1));
+    }
+    Ok(())
+}
+
+fn form_text(mark: &Secret) -> String {
+    format!("form {}", mark.expose())
+}
+
+fn over_tls(app: &App) -> bool {
+    app.settings.url.starts_with("https:")
+}
+
+/// `__Host-` makes the browser insist on TLS, on this host alone, and on the whole path. It refuses it without TLS.
+fn session_cookie_name(app: &App) -> String {
+    format!("{}ferroform-session", if over_tls(app) { "__Host-" } else { "" })
+}
+
+fn guest_cookie_name(app: &App) -> String {
+    format!("{}ferroform-guest", if over_tls(app) { "__Host-" } else { "" })
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(n, value)| *n == name && !value.is_empty()).map(|(_, value)| value)
+}
+
+/// Whether the browser says that a form comes from a page of this server. A client that says nothing is no browser of
+/// this decade; the form's token decides then.
+fn same_origin(headers: &HeaderMap, uri: &Uri, own: &str) -> bool {
+    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
+    if let Some(site) = headers.get("sec-fetch-site")
+        && site != "same-origin"
+        && site != "none"
+    {
+        return false;
+    }
+    let Some(origin) = text(header::ORIGIN) else { return true };
+    let host = text(header::HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
+    let place = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    origin == own || (place.is_some() && place == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_form_is_taken_from_our_own_pages_alone() {
+        let judge = |pairs: &[(&'static str, &str)]| {
+            same_origin(&headers(pairs), &"/sign-in".parse().unwrap(), "https://tfe.test")
+        };
+        assert!(judge(&[("origin", "https://tfe.test"), ("sec-fetch-site", "same-origin")]));
+        assert!(judge(&[("origin", "https://127.0.0.1:8443"), ("host", "127.0.0.1:8443")]));
+        assert!(!judge(&[("origin", "https://evil.test"), ("host", "tfe.test")]));
+        assert!(!judge(&[("origin", "null"), ("host", "tfe.test")]));
+        assert!(!judge(&[("origin", "https://tfe.test"), ("sec-fetch-site", "cross-site")]));
+        assert!(!judge(&[("sec-fetch-site", "same-site")]));
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_by_its_whole_name() {
+        let headers = headers(&[("cookie", "xa=1; a=2; b=3")]);
+        assert_eq!(cookie(&headers, "a"), Some("2"));
+        assert_eq!(cookie(&headers, "c"), None);
+    }
+}
