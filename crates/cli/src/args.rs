@@ -1,5 +1,6 @@
 //! What `ferroform push` is told.
 
+use crate::place::PlaceArgs;
 use std::path::PathBuf;
 
 /// Options of `ferroform push`.
@@ -10,29 +11,13 @@ pub struct PushArgs {
     #[arg(value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
 
-    /// Organization that the workspace belongs to
-    #[arg(long, short, value_name = "NAME", env = "FERROFORM_ORGANIZATION", help_heading = "Where")]
-    pub organization: String,
-
-    /// Workspace to run in
-    #[arg(long, short, value_name = "NAME", env = "FERROFORM_WORKSPACE", help_heading = "Where")]
-    pub workspace: String,
+    /// Where to push to; the cloud block is that of DIR.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Create the workspace if it does not exist
     #[arg(long, help_heading = "Where")]
     pub create: bool,
-
-    /// Server, as host:port or a URL [env: FERROFORM_ADDRESS, TFE_ADDRESS, TFE_HOSTNAME]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Where")]
-    pub address: Option<String>,
-
-    /// File that holds the token [else env: FERROFORM_TOKEN, TFE_TOKEN, TF_TOKEN_HOST; else Terraform's credentials.tfrc.json]
-    #[arg(long, value_name = "FILE", env = "FERROFORM_TOKEN_FILE", help_heading = "Where")]
-    pub token_file: Option<PathBuf>,
-
-    /// PEM certificates to trust besides the system's (which SSL_CERT_FILE replaces)
-    #[arg(long, value_name = "FILE", env = "FERROFORM_CA_FILE", help_heading = "Where")]
-    pub ca_file: Option<PathBuf>,
 
     /// Why this run, for the people who see it
     #[arg(long, short, value_name = "TEXT", help_heading = "What to run")]

@@ -2,10 +2,18 @@
 //!
 //! A token is never an option's value, since every process of a machine can read every other's command line.
 
-use crate::{args::PushArgs, world::World};
+use crate::{
+    credentials,
+    failure::Failure,
+    place::{Address, ServerArgs},
+    world::World,
+};
 use client::Endpoint;
 use kernel::Secret;
 use std::path::{Path, PathBuf};
+
+/// Variables with a token for whatever server is named.
+const HOSTLESS: [&str; 2] = ["FERROFORM_TOKEN", "TFE_TOKEN"];
 
 /// A server, and where its token was found, to be named when it is refused.
 #[derive(Debug)]
@@ -20,18 +28,31 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No address anywhere.
-    #[error("no server is named; use --address or set FERROFORM_ADDRESS (or TFE_ADDRESS, TFE_HOSTNAME)")]
+    #[error(
+        "no server is named; use --address or set FERROFORM_ADDRESS (or TFE_ADDRESS, TFE_HOSTNAME, TF_CLOUD_HOSTNAME)"
+    )]
     NoAddress,
     /// No token anywhere.
     #[error(
         "no token for {host}; set FERROFORM_TOKEN (or TFE_TOKEN, {variable}), use --token-file, or run \
-         `terraform login {host}`"
+         `ferroform login {host}` (or `terraform login {host}`)"
     )]
     NoToken {
         /// The server.
         host: String,
         /// The variable that Terraform would read.
         variable: String,
+    },
+    /// There is one that names no server, and nobody has named the server either.
+    #[error(
+        "no token for {host}, which only a file names; {variable} is not sent there unless you name the server yourself, with \
+         --address {host} or FERROFORM_ADDRESS"
+    )]
+    HostlessToken {
+        /// The server.
+        host: String,
+        /// The variable that holds a token.
+        variable: &'static str,
     },
     /// A file that was named, or is the last resort, does not serve.
     #[error("{}: {reason}", path.display())]
@@ -45,24 +66,22 @@ pub enum Error {
 
 /// Finds server and token.
 ///
-/// The address: `--address`, `FERROFORM_ADDRESS`, `TFE_ADDRESS`, `TFE_HOSTNAME`. The token: `--token-file`,
-/// `FERROFORM_TOKEN`, `TFE_TOKEN`, `TF_TOKEN_<host>`, `~/.terraform.d/credentials.tfrc.json`.
+/// The address: [`ServerArgs::address`]. The token: `--token-file`, `FERROFORM_TOKEN`, `TFE_TOKEN`, `TF_TOKEN_<host>`, the
+/// `credentials` blocks of the CLI configuration, `~/.terraform.d/credentials.tfrc.json`.
 ///
 /// # Errors
 /// When there is no address or no token, or a file cannot be used.
-pub fn find(args: &PushArgs, world: &World) -> Result<Connection, Error> {
-    let named =
-        || ["FERROFORM_ADDRESS", "TFE_ADDRESS", "TFE_HOSTNAME"].iter().find_map(|name| world.variable(name));
-    let address = args.address.as_deref().filter(|address| !address.is_empty()).or_else(named);
-    let address = address.ok_or(Error::NoAddress)?.to_owned();
-    let host = host_of(&address);
-    let (token, token_source) = token(args, world, &host)?;
-    let mut endpoint = Endpoint::new(address, token);
+pub(crate) fn find(args: &ServerArgs, world: &World, folder: &Path) -> Result<Connection, Failure> {
+    let address = args.address(world, folder)?.ok_or(Error::NoAddress)?;
+    let (token, token_source) = token(args, world, &address)?;
+    let mut endpoint = Endpoint::new(address.text, token);
     endpoint.ca_file = args.ca_file.clone();
     Ok(Connection { endpoint, token_source })
 }
 
-fn token(args: &PushArgs, world: &World, host: &str) -> Result<(Secret, String), Error> {
+/// The token for a server, and where it was found.
+fn token(args: &ServerArgs, world: &World, address: &Address) -> Result<(Secret, String), Error> {
+    let host = &*host_of(&address.text);
     if let Some(path) = &args.token_file {
         let failed = |reason: String| Error::File { path: path.clone(), reason };
         let text = Secret::new(std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?);
@@ -72,42 +91,31 @@ fn token(args: &PushArgs, world: &World, host: &str) -> Result<(Secret, String),
         }
         return Ok((Secret::from(token), format!("the file {}", path.display())));
     }
-    for name in ["FERROFORM_TOKEN", "TFE_TOKEN"] {
-        if let Some(token) = world.variable(name) {
-            return Ok((Secret::from(token.trim()), format!("the environment variable {name}")));
-        }
+    if let Some((token, name)) = of_environment(world, host, address.is_named) {
+        return Ok((token, format!("the environment variable {name}")));
     }
-    let names_host =
-        |name: &&String| name.strip_prefix("TF_TOKEN_").is_some_and(|rest| is_name_of(rest, host));
-    if let Some(name) = world.environment.keys().find(names_host)
-        && let Some(token) = world.variable(name)
-    {
-        return Ok((Secret::from(token.trim()), format!("the environment variable {name}")));
-    }
-    if let Some(path) = world.home().map(|home| home.join(".terraform.d/credentials.tfrc.json"))
-        && let Some(token) = from_credentials(&path, host)?
-    {
+    if let Some((token, path)) = credentials::token(world, host)? {
         return Ok((token, format!("the file {}", path.display())));
     }
-    Err(Error::NoToken { host: host.to_owned(), variable: variable_of(host) })
+    let unused = HOSTLESS.into_iter().find(|name| world.variable(name).is_some());
+    Err(match unused {
+        Some(variable) => Error::HostlessToken { host: host.to_owned(), variable },
+        None => Error::NoToken { host: host.to_owned(), variable: variable_of(host) },
+    })
 }
 
-/// What `terraform login` has stored. A missing file is no error, one that cannot be read is.
-fn from_credentials(path: &Path, host: &str) -> Result<Option<Secret>, Error> {
-    let failed = |reason: String| Error::File { path: path.to_owned(), reason };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Secret::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    // The parser's message may quote what it could not read; only the place is told.
-    let document: serde_json::Value = serde_json::from_str(text.expose())
-        .map_err(|e| failed(format!("it is not JSON (line {}, column {})", e.line(), e.column())))?;
-    Ok(document["credentials"][host]["token"].as_str().filter(|token| !token.is_empty()).map(Secret::from))
+/// A token of the environment, which wins over all that is stored, and its variable. Whether those that name no host
+/// count is `hostless`.
+pub(crate) fn of_environment(world: &World, host: &str, hostless: bool) -> Option<(Secret, String)> {
+    let names_host = |name: &&str| name.strip_prefix("TF_TOKEN_").is_some_and(|rest| is_name_of(rest, host));
+    let of_host = world.environment.keys().map(String::as_str).filter(names_host);
+    let mut names = HOSTLESS.into_iter().filter(|_| hostless).chain(of_host);
+    let name = names.find(|name| world.variable(name).is_some())?;
+    Some((Secret::from(world.variable(name)?.trim()), name.to_owned()))
 }
 
 /// Host and port as Terraform names a server: no scheme, no path, the port of https left out.
-fn host_of(address: &str) -> String {
+pub(crate) fn host_of(address: &str) -> String {
     let (scheme, rest) = address.trim().split_once("://").unwrap_or(("https", address.trim()));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default().to_lowercase();

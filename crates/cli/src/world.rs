@@ -1,9 +1,13 @@
 //! What an action asks of its surroundings: the environment, the terminal, the person's answers, Ctrl-C.
 
-use crate::render::Style;
+use crate::{
+    render::Style,
+    view::{HumanView, JsonView, View},
+};
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, Write},
+    io::{IsTerminal, Read, Write},
     path::PathBuf,
 };
 use tokio::sync::mpsc;
@@ -14,6 +18,10 @@ pub struct World {
     pub environment: BTreeMap<String, String>,
     /// Where results go.
     pub out: Box<dyn Write + Send>,
+    /// Where errors go, and what is said beside a result.
+    pub err: Box<dyn Write + Send>,
+    /// What is piped in, for whoever reads it.
+    pub input: Box<dyn Read + Send>,
     /// Where progress goes; `None` where nobody would see it move.
     pub progress: Option<Box<dyn Write + Send>>,
     /// How results are dressed.
@@ -30,9 +38,49 @@ pub struct Answers {
     lines: mpsc::UnboundedReceiver<Option<String>>,
     /// A line that was asked for and has not come; it answers the next question.
     outstanding: bool,
+    /// Whether they are typed at this process's terminal.
+    is_terminal: bool,
+}
+
+/// The terminal does not show what is typed, until this is dropped.
+pub struct Hidden(Option<Termios>);
+
+impl Hidden {
+    fn begin() -> Self {
+        let input = std::io::stdin();
+        let Ok(usual) = termios::tcgetattr(&input) else { return Self(None) };
+        let mut hidden = usual.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        hidden.local_modes.insert(LocalModes::ECHONL);
+        let done = termios::tcsetattr(&input, OptionalActions::Flush, &hidden);
+        Self(done.is_ok().then_some(usual))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(usual) = &self.0 {
+            let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, usual);
+        }
+    }
 }
 
 impl Answers {
+    /// What is typed at this process's terminal.
+    fn of_terminal() -> Self {
+        let typed = Self::new(|| {
+            let mut line = String::new();
+            let read = std::io::stdin().read_line(&mut line).ok()?;
+            (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+        });
+        Self { is_terminal: true, ..typed }
+    }
+
+    /// Hides what is typed from now on. What was typed before is thrown away, as nobody was asked for it.
+    pub fn hide(&self) -> Hidden {
+        if self.is_terminal { Hidden::begin() } else { Hidden(None) }
+    }
+
     /// Answers from a source of lines; `None` is its end.
     pub fn new(mut read: impl FnMut() -> Option<String> + Send + 'static) -> Self {
         let (wanted, wishes) = std::sync::mpsc::channel::<()>();
@@ -46,7 +94,7 @@ impl Answers {
                 }
             }
         });
-        Self { wanted, lines, outstanding: false }
+        Self { wanted, lines, outstanding: false, is_terminal: false }
     }
 
     /// The next line without its line break; `None` at the end of input. May be dropped while it waits.
@@ -77,16 +125,22 @@ impl World {
             style: Style { colour: terminal && !no_colour && !dumb && !quiet, width: width.clamp(40, 120) },
             environment,
             out: Box::new(std::io::stdout()),
+            err: Box::new(std::io::stderr()),
+            input: Box::new(std::io::stdin()),
             progress: moving.then(|| Box::new(std::io::stderr()) as Box<dyn Write + Send>),
-            answers: person.then(|| {
-                Answers::new(|| {
-                    let mut line = String::new();
-                    let read = std::io::stdin().read_line(&mut line).ok()?;
-                    (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
-                })
-            }),
+            answers: person.then(Answers::of_terminal),
             interrupts: interrupts(),
         }
+    }
+
+    /// What following a run needs of it: a view, the person, Ctrl-C.
+    pub(crate) fn seat(self, json: bool) -> (View, Option<Answers>, mpsc::UnboundedReceiver<()>) {
+        let view = if json {
+            View::Json(JsonView::new(self.out))
+        } else {
+            View::Human(HumanView::new(self.out, self.progress, self.style))
+        };
+        (view, self.answers.filter(|_| !json), self.interrupts)
     }
 
     /// An environment variable that is set to something.

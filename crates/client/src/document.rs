@@ -17,6 +17,8 @@ pub(crate) struct One {
 pub(crate) struct Many {
     pub(crate) data: Vec<Resource>,
     #[serde(default)]
+    pub(crate) included: Vec<Resource>,
+    #[serde(default)]
     pub(crate) meta: Meta,
 }
 

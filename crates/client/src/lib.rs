@@ -11,13 +11,14 @@
 //!
 //! Source: HashiCorp's API documentation and the behaviour of its official SDK. Reading order: `endpoint` (where, and
 //! whom to trust), `transport` ([`Client`] and one request), `error`, `document` (JSON:API), `model` (resources) and `requests` (what creates them), then the
-//! operations by noun: `organizations`, `workspaces`, `configurations`, `runs`, `state`, and `log` (following a log).
+//! operations by noun: `organizations`, `workspaces`, `configurations`, `runs`, `state`, `login` (how a person gets a token), and `log` (following a log).
 
 mod configurations;
 mod document;
 mod endpoint;
 mod error;
 mod log;
+mod login;
 mod model;
 mod organizations;
 mod requests;
@@ -29,9 +30,12 @@ mod workspaces;
 pub use endpoint::Endpoint;
 pub use error::{Error, Problem, Refusal, Result};
 pub use log::{LogFollower, Phase};
+pub use login::LoginService;
 pub use model::{
     Account, Actions, Apply, ConfigurationVersion, LockHolder, Organization, PhaseStatus, Plan, Run,
-    RunPermissions, RunStatus, StateVersion, Variable, Workspace, WorkspacePermissions,
+    RunBrief, RunEvent, RunPermissions, RunStatus, StateVersion, User, Variable, Workspace,
+    WorkspacePermissions,
 };
-pub use requests::{NewConfigurationVersion, NewRun, NewWorkspace, RunVariable};
+pub use requests::{NewConfigurationVersion, NewRun, NewWorkspace, RunVariable, VariableChange};
+pub use runs::RunsOf;
 pub use transport::Client;

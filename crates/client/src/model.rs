@@ -6,7 +6,10 @@
 use crate::document::{FromResource, Resource};
 use kernel::{
     Secret,
-    ids::{ApplyId, ConfigurationVersionId, PlanId, RunId, StateVersionId, UserId, VariableId, WorkspaceId},
+    ids::{
+        ApplyId, ConfigurationVersionId, PlanId, RunEventId, RunId, StateVersionId, UserId, VariableId,
+        WorkspaceId,
+    },
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -77,6 +80,18 @@ resource! {
 }
 
 resource! {
+    /// Somebody, or something that acts like somebody.
+    User,
+    /// The user.
+    UserId,
+    attributes {
+        /// Unique on the server.
+        username: String,
+    }
+    relations {}
+}
+
+resource! {
     /// An organization.
     Organization,
     /// Its name, which the API calls its id.
@@ -98,8 +113,22 @@ resource! {
     attributes {
         /// Unique in its organization.
         name: String,
+        /// What it is for, in a person's words.
+        description: Option<String>,
         /// Whether runs are held back.
         locked: bool,
+        /// Why, in the words of whoever locked it.
+        locked_reason: Option<String>,
+        /// When it was made, as ISO 8601.
+        created_at: String,
+        /// When it was last changed, as ISO 8601.
+        updated_at: String,
+        /// Managed resources in its state.
+        resource_count: u64,
+        /// Its flat tags.
+        tag_names: Vec<String>,
+        /// Ferroform's addition: `terraform` or `tofu`.
+        engine: Option<String>,
         /// Whether plans are applied without a person.
         auto_apply: bool,
         /// `remote`, `local` or `agent`.
@@ -119,9 +148,17 @@ resource! {
         /// The run that holds the workspace or is next.
         current_run: Option<RunId> = |r, _| related(r, "current-run"),
         /// Who holds the lock.
-        locked_by: Option<LockHolder> = |r, _| {
-            Ok(r.related("locked-by").map(|(kind, id)| LockHolder { kind: kind.to_owned(), id: id.to_owned() }))
+        locked_by: Option<LockHolder> = |r, all| {
+            Ok(r.related("locked-by").map(|(kind, id)| LockHolder {
+                kind: kind.to_owned(),
+                id: id.to_owned(),
+                name: r.follow("locked-by", all).and_then(name_of),
+            }))
         },
+        /// The organization's name.
+        organization: Option<String> = |r, _| related(r, "organization"),
+        /// What its current run is at, where it was asked to be included.
+        current: Option<RunBrief> = |r, all| included(r, "current-run", all),
     }
 }
 
@@ -132,6 +169,25 @@ pub struct LockHolder {
     pub kind: String,
     /// The holder's id.
     pub id: String,
+    /// The user's or team's name, where the holder was asked to be included.
+    pub name: Option<String>,
+}
+
+impl std::fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.trim_end_matches('s'), self.name.as_ref().unwrap_or(&self.id))
+    }
+}
+
+/// What people call a user or a team.
+fn name_of(resource: &Resource) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Names {
+        username: Option<String>,
+        name: Option<String>,
+    }
+    let names: Names = resource.attributes().ok()?;
+    names.username.or(names.name)
 }
 
 /// What a token may do in a workspace. What the server does not say is taken as allowed: it will refuse by itself.
@@ -164,8 +220,10 @@ resource! {
         category: String,
         /// Whether the value is an expression instead of text.
         hcl: bool,
-        /// Whether the value can be read back.
+        /// Whether the value can never be read back.
         sensitive: bool,
+        /// What it is for, in a person's words.
+        description: Option<String>,
     }
     relations {}
 }
@@ -214,6 +272,18 @@ resource! {
         waiting_for: Value,
         /// Place among the organization's waiting runs, where the server says so.
         position_in_queue: Option<u32>,
+        /// When it was made, as ISO 8601.
+        created_at: String,
+        /// What made it: `tfe-api`, `tfe-ui`, `terraform+cloud` and others.
+        source: String,
+        /// Why it failed, where the server says so.
+        error_message: Option<String>,
+        /// The engine's version.
+        terraform_version: Option<String>,
+        /// From when on a run that does not heed its cancel can be killed, as ISO 8601; absent before it was canceled.
+        force_cancel_available_at: Option<String>,
+        /// When it came to each status, by `<status>-at`.
+        status_timestamps: Value,
     }
     relations {
         /// Its workspace.
@@ -230,6 +300,41 @@ resource! {
         apply: Option<Apply> = |r, all| included(r, "apply", all),
         /// The workspace itself, where it was asked to be included.
         workspace: Option<Workspace> = |r, all| included(r, "workspace", all),
+        /// Who made it, where it was asked to be included.
+        created_by: Option<User> = |r, all| included(r, "created-by", all),
+    }
+}
+
+resource! {
+    /// What a run is at, as far as the list of workspaces tells.
+    RunBrief,
+    /// The run.
+    RunId,
+    attributes {
+        /// Where it is in its life.
+        status: RunStatus,
+        /// When it was made, as ISO 8601.
+        created_at: String,
+    }
+    relations {}
+}
+
+resource! {
+    /// Something that happened to a run.
+    RunEvent,
+    /// The event.
+    RunEventId,
+    attributes {
+        /// What: `created`, `confirmed`, `changed_task_enforcements` and others.
+        action: String,
+        /// In the server's words.
+        description: Option<String>,
+        /// When, as ISO 8601.
+        created_at: String,
+    }
+    relations {
+        /// Who did it; nobody where the server did.
+        actor: Option<User> = |r, all| included(r, "actor", all),
     }
 }
 
@@ -433,6 +538,21 @@ resource! {
         status: String,
         /// Where the state is read. Whoever has it can read the state on some servers.
         hosted_state_download_url: Option<Secret>,
+        /// Where the state as `terraform show -json` prints it is read, if it is stored.
+        hosted_json_state_download_url: Option<Secret>,
+        /// When it was stored, as ISO 8601.
+        created_at: String,
+        /// Bytes of the state, where the server says so.
+        size: Option<u64>,
+        /// The state's lineage.
+        lineage: Option<String>,
+        /// The engine that wrote it.
+        terraform_version: Option<String>,
     }
-    relations {}
+    relations {
+        /// The run that made it.
+        run_id: Option<RunId> = |r, _| related(r, "run"),
+        /// Who made it, where it was asked to be included.
+        created_by: Option<User> = |r, all| included(r, "created-by", all),
+    }
 }

@@ -67,3 +67,27 @@ pub struct RunVariable {
     /// An HCL expression: text is quoted.
     pub value: String,
 }
+
+/// What a variable is set to; `None` leaves it as it is, or to the server.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VariableChange {
+    /// The name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// `terraform` or `env`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<&'static str>,
+    /// Whether the value is an expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hcl: Option<bool>,
+    /// Whether the value can never be read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<bool>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}

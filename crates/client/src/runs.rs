@@ -1,10 +1,36 @@
 //! Runs, plans and applies.
 
-use crate::{Apply, Client, NewRun, Plan, Result, Run};
+use crate::{Apply, Client, NewRun, Plan, Result, Run, RunEvent};
 use bytes::Bytes;
 use kernel::ids::{ApplyId, ConfigurationVersionId, PlanId, RunId, WorkspaceId};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+
+/// All that a run can be for.
+const OPERATIONS: &str = "plan_only,plan_and_apply,save_plan,refresh_only,destroy,empty_apply";
+
+/// Which runs are listed.
+#[derive(Clone, Copy, Debug)]
+pub enum RunsOf<'a> {
+    /// A workspace's.
+    Workspace {
+        /// The workspace.
+        id: &'a WorkspaceId,
+        /// Only those at one of these statuses, separated by commas.
+        status: Option<&'a str>,
+        /// Those that can only be planned, too.
+        plan_only: bool,
+    },
+    /// Those of all workspaces, each with its `workspace`.
+    Organization {
+        /// The organization's name.
+        name: &'a str,
+        /// As above.
+        status: Option<&'a str>,
+        /// As above.
+        plan_only: bool,
+    },
+}
 
 impl Client {
     /// Creates a run. Without a configuration version the workspace's latest is taken.
@@ -31,9 +57,34 @@ impl Client {
         self.call(Method::GET, &["runs", id.as_str()]).one().await
     }
 
-    /// Reads a run with its `plan`, `apply` and `workspace` filled in, as far as the server includes them.
+    /// Reads a run with its `plan`, `apply`, `workspace` and `created_by` filled in, as far as the server includes them.
     pub async fn run_in_full(&self, id: &RunId) -> Result<Run> {
-        self.call(Method::GET, &["runs", id.as_str()]).query("include", "plan,apply,workspace").one().await
+        let include = "plan,apply,workspace,created_by";
+        self.call(Method::GET, &["runs", id.as_str()]).query("include", include).one().await
+    }
+
+    /// Runs, newest first, up to so many, each with its `created_by`.
+    pub async fn runs(&self, of: RunsOf<'_>, most: usize) -> Result<Vec<Run>> {
+        let (path, include) = match of {
+            RunsOf::Workspace { id, .. } => (["workspaces", id.as_str(), "runs"], "created_by"),
+            RunsOf::Organization { name, .. } => (["organizations", name, "runs"], "created_by,workspace"),
+        };
+        let (RunsOf::Workspace { status, plan_only, .. } | RunsOf::Organization { status, plan_only, .. }) =
+            of;
+        let mut call = self.call(Method::GET, &path).query("include", include);
+        if plan_only {
+            // Without this filter they are left out.
+            call = call.query("filter[operation]", OPERATIONS);
+        }
+        if let Some(status) = status {
+            call = call.query("filter[status]", status);
+        }
+        call.up_to(most).await
+    }
+
+    /// What has happened to a run, with who did it, oldest first.
+    pub async fn run_events(&self, id: &RunId) -> Result<Vec<RunEvent>> {
+        self.call(Method::GET, &["runs", id.as_str(), "run-events"]).query("include", "actor").all().await
     }
 
     /// Confirms a run that waits for it. The server answers before it has begun.
@@ -52,6 +103,11 @@ impl Client {
     /// Asks a run to stop: the engine is interrupted and may end in order. Errors as [`Client::apply_run`].
     pub async fn cancel_run(&self, id: &RunId, comment: Option<&str>) -> Result<()> {
         self.act(id, "cancel", comment).await
+    }
+
+    /// Kills a run that was asked to stop and has not. Errors as [`Client::apply_run`].
+    pub async fn force_cancel_run(&self, id: &RunId, comment: Option<&str>) -> Result<()> {
+        self.act(id, "force-cancel", comment).await
     }
 
     async fn act(&self, id: &RunId, action: &str, comment: Option<&str>) -> Result<()> {

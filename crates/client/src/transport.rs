@@ -36,6 +36,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Repetitions after 429, each after the pause that the server names.
 const THROTTLED_RETRIES: u32 = 30;
+/// Items that a page may hold.
+const LARGEST_PAGE: usize = 100;
 /// Bytes of a file that are read and sent at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -106,28 +108,60 @@ impl Client {
     }
 
     async fn discover(&self) -> Result<Url> {
-        let url = self.0.base.join("/.well-known/terraform.json").expect("the path is well formed");
-        let name = "GET /.well-known/terraform.json";
-        let reply = self.exchange(name, 0, true, self.0.http.get(url)).await?;
-        let not = |reason: String| Error::NotTerraformEnterprise { host: self.host(), reason };
-        if !reply.status.is_success() {
-            return Err(not(format!("/.well-known/terraform.json was answered {}", reply.status)));
-        }
-        let document: Value = serde_json::from_slice(&reply.body)
-            .map_err(|_| not("/.well-known/terraform.json is not JSON".to_owned()))?;
+        let (document, from) = self.services().await?;
         let service = document.get("tfe.v2").and_then(Value::as_str);
-        let service = service.ok_or_else(|| not("it offers no service tfe.v2".to_owned()))?;
-        let mut api =
-            reply.url.join(service).map_err(|e| not(format!("its address of tfe.v2 is malformed: {e}")))?;
-        if self.0.base.scheme() == "https" && api.scheme() != "https" {
-            return Err(not(
-                "its address of tfe.v2 is not https, and the token would travel in the clear".to_owned()
-            ));
-        }
+        let service = service.ok_or_else(|| self.is_none("it offers no service tfe.v2".to_owned()))?;
+        let mut api = self.service_url("tfe.v2", &from, service)?;
         if !api.path().ends_with('/') {
             api.set_path(&format!("{}/", api.path()));
         }
         Ok(api)
+    }
+
+    /// The discovery document, and the address that it came from.
+    pub(crate) async fn services(&self) -> Result<(Value, Url)> {
+        let url = self.0.base.join("/.well-known/terraform.json").expect("the path is well formed");
+        let name = "GET /.well-known/terraform.json";
+        let reply = self.exchange(name, 0, true, self.0.http.get(url)).await?;
+        if !reply.status.is_success() {
+            let reason = format!("/.well-known/terraform.json was answered {}", reply.status);
+            return Err(self.is_none(reason));
+        }
+        let document = serde_json::from_slice(&reply.body)
+            .map_err(|_| self.is_none("/.well-known/terraform.json is not JSON".to_owned()))?;
+        Ok((document, reply.url))
+    }
+
+    /// The address of a service that the discovery document names.
+    pub(crate) fn service_url(&self, service: &str, from: &Url, address: &str) -> Result<Url> {
+        let url = from
+            .join(address)
+            .map_err(|e| self.is_none(format!("its address of {service} is malformed: {e}")))?;
+        if self.0.base.scheme() == "https" && url.scheme() != "https" {
+            return Err(self.is_none(format!(
+                "its address of {service} is not https, and the token would travel in the clear"
+            )));
+        }
+        Ok(url)
+    }
+
+    fn is_none(&self, reason: String) -> Error {
+        Error::NotTerraformEnterprise { host: self.host(), reason }
+    }
+
+    /// POST of a form to an address outside the API. Carries no token, and is never repeated.
+    pub(crate) async fn post_form(&self, url: Url, name: &str, fields: &[(&str, &str)]) -> Result<Reply> {
+        let mut form = Url::parse("form:").expect("it is well formed");
+        form.query_pairs_mut().extend_pairs(fields);
+        let request = self
+            .0
+            .http
+            .post(url)
+            .timeout(ANSWER_TIME)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.query().unwrap_or_default().to_owned());
+        accepted(self.exchange(name, 0, false, request).await?, name)
     }
 
     /// A request to the API, to be finished by one of [`Call`]'s senders.
@@ -323,7 +357,7 @@ impl Call<'_> {
         }
         let reply = call.send().await?;
         let document: Many = call.decode(&reply)?;
-        let items = document.data.iter().map(|resource| T::from_resource(resource, &[]));
+        let items = document.data.iter().map(|resource| T::from_resource(resource, &document.included));
         let items = items.collect::<serde_json::Result<_>>().map_err(|e| call.unexpected(&reply, &e))?;
         Ok((items, document.meta.pagination.and_then(|pagination| pagination.next_page)))
     }
@@ -331,6 +365,19 @@ impl Call<'_> {
     /// Reads the first page of a list.
     pub(crate) async fn first_page<T: FromResource>(&self) -> Result<Vec<T>> {
         Ok(self.page(1).await?.0)
+    }
+
+    /// Reads the beginning of a list, page by page, up to so many items.
+    pub(crate) async fn up_to<T: FromResource>(mut self, most: usize) -> Result<Vec<T>> {
+        self = self.query("page[size]", most.clamp(1, LARGEST_PAGE));
+        let (mut items, mut next) = self.page::<T>(1).await?;
+        while let Some(number) = next.take().filter(|number| *number > 1 && items.len() < most) {
+            let (more, after) = self.page(number).await?;
+            items.extend(more);
+            next = after.filter(|after| *after > number);
+        }
+        items.truncate(most);
+        Ok(items)
     }
 
     /// Reads a whole list, page by page.

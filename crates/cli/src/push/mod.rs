@@ -4,24 +4,24 @@
 //! 2. Pack the folder, create a configuration version that starts no run by itself, upload.
 //! 3. Create the run and follow it (`follow`).
 
-mod failure;
-mod follow;
 mod variables;
 
 use crate::{
     args::PushArgs,
     connection::{self, Connection},
+    desk,
+    failure::Failure,
+    follow::{Follow, Seat},
     run_summary::{Outcome, run_url},
-    view::{Event, HumanView, JsonView, View},
-    world::{Answers, World},
+    view::{Event, View},
+    world::World,
 };
 use client::{Client, ConfigurationVersion, NewConfigurationVersion, NewRun, NewWorkspace, Workspace};
-use failure::Failure;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// Runs the command in the process's own surroundings.
 pub async fn push(args: PushArgs) -> ExitCode {
@@ -31,64 +31,73 @@ pub async fn push(args: PushArgs) -> ExitCode {
 
 /// Runs the command in the given surroundings and returns its exit status.
 pub async fn push_in(args: &PushArgs, world: World) -> u8 {
-    let connection = connection::find(args, &world).map_err(Failure::Connection);
-    let World { out, progress, style, answers, interrupts, .. } = world;
-    let view = if args.json {
-        View::Json(JsonView::new(out))
-    } else {
-        View::Human(HumanView::new(out, progress, style))
-    };
-    let mut push = Push { args, view, answers: answers.filter(|_| !args.json), interrupts };
-    let outcome = match connection {
-        Ok(connection) => push.run(connection).await,
+    let target = Target::find(args, &world);
+    let (view, answers, interrupts) = world.seat(args.json);
+    let place = target.as_ref().map(|target| format!("{}/{}", target.organization, target.workspace));
+    let place = place.unwrap_or_default();
+    let seat = Seat { view, answers, interrupts, auto_approve: args.auto_approve, owns_run: true, place };
+    let mut push = Push { args, seat };
+    let outcome = match target {
+        Ok(target) => push.run(target).await,
         Err(failure) => Err(failure),
     };
     match outcome {
         Ok(outcome) => outcome.exit_code(args.detailed_exitcode),
         Err(failure) => {
             let (summary, detail) = failure.words();
-            push.view.show(&Event::Error { summary: &summary, detail: &detail });
+            push.seat.view.show(&Event::Error { summary: &summary, detail: &detail });
             1
         }
     }
 }
 
+/// Where to push to.
+struct Target {
+    connection: Connection,
+    organization: String,
+    workspace: String,
+}
+
+impl Target {
+    fn find(args: &PushArgs, world: &World) -> Result<Self, Failure> {
+        Ok(Self {
+            connection: connection::find(&args.place.server, world, &args.directory)?,
+            organization: args.place.organization(world, &args.directory)?,
+            workspace: args.place.workspace(world, &args.directory)?,
+        })
+    }
+}
+
 struct Push<'a> {
     args: &'a PushArgs,
-    view: View,
-    answers: Option<Answers>,
-    interrupts: mpsc::UnboundedReceiver<()>,
+    seat: Seat,
 }
 
 impl Push<'_> {
-    async fn run(&mut self, connection: Connection) -> Result<Outcome, Failure> {
+    async fn run(&mut self, target: Target) -> Result<Outcome, Failure> {
+        let Target { connection, organization, workspace } = target;
         let token_source = connection.token_source;
-        let client = Client::new(connection.endpoint).map_err(Failure::Client)?;
+        let client = Client::new(connection.endpoint)?;
         let prepared = {
             // Nothing has been started that would have to be stopped: Ctrl-C just ends this.
-            let (args, view, interrupts) = (self.args, &mut self.view, &mut self.interrupts);
+            let (args, view, interrupts) = (self.args, &mut self.seat.view, &mut self.seat.interrupts);
             tokio::select! {
-                prepared = prepare(args, view, &client) => Some(prepared),
+                prepared = prepare(args, view, &client, (&organization, &workspace)) => Some(prepared),
                 Some(()) = interrupts.recv() => None,
             }
         };
         let Some(prepared) = prepared else {
-            self.view.show(&Event::Notice { summary: "Interrupted", detail: "No run was created." });
+            self.seat.view.show(&Event::Notice { summary: "Interrupted", detail: "No run was created." });
             return Ok(Outcome::Left);
         };
-        let (workspace, configuration) =
+        let (found, configuration) =
             prepared.map_err(|failure| failure.with_token(&client, &token_source))?;
         let new = self.new_run()?;
-        let created = client.create_run(&workspace.id, Some(&configuration.id), &new).await;
+        let created = client.create_run(&found.id, Some(&configuration.id), &new).await;
         let run = created.map_err(Failure::Client)?;
-        let url = run_url(
-            client.base_url().as_str(),
-            &self.args.organization,
-            &self.args.workspace,
-            run.id.as_str(),
-        );
-        self.view.show(&Event::RunCreated { id: run.id.as_str(), url: &url });
-        follow::Follow::new(self, client, run, &url).finish().await
+        let url = run_url(client.base_url().as_str(), &organization, &workspace, run.id.as_str());
+        self.seat.view.show(&Event::RunCreated { id: run.id.as_str(), url: &url });
+        Follow::new(&mut self.seat, client, run, &url).finish().await
     }
 
     fn new_run(&self) -> Result<NewRun, Failure> {
@@ -99,7 +108,7 @@ impl Push<'_> {
                 (true, _) => None,
                 (false, true) => Some(true),
                 // A person is asked even where the workspace applies by itself; without one the workspace decides.
-                (false, false) => self.answers.is_some().then_some(false),
+                (false, false) => self.seat.answers.is_some().then_some(false),
             },
             plan_only: args.plan_only.then_some(true),
             is_destroy: args.destroy,
@@ -116,14 +125,15 @@ async fn prepare(
     args: &PushArgs,
     view: &mut View,
     client: &Client,
+    place: (&str, &str),
 ) -> Result<(Workspace, ConfigurationVersion), Failure> {
     variables::parse(&args.var).map_err(Failure::Variable)?;
-    let workspace = find_workspace(args, view, client).await?;
+    let workspace = find_workspace(args, view, client, place).await?;
     if !workspace.permissions.can_queue_run {
-        return Err(Failure::ReadOnly(args.workspace.clone()));
+        return Err(Failure::ReadOnly(workspace.name));
     }
     if workspace.execution_mode == "local" {
-        return Err(Failure::LocalExecution(args.workspace.clone()));
+        return Err(Failure::LocalExecution(workspace.name));
     }
     let directory = root_of(&args.directory, &workspace)?;
     let archive = tempfile::NamedTempFile::new().map_err(|e| Failure::Archive(e.to_string()))?;
@@ -132,25 +142,18 @@ async fn prepare(
     Ok((workspace, configuration))
 }
 
-async fn find_workspace(args: &PushArgs, view: &mut View, client: &Client) -> Result<Workspace, Failure> {
-    let (organization, name) = (&args.organization, &args.workspace);
-    match client.workspace(organization, name).await {
-        Ok(workspace) => return Ok(workspace),
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(Failure::Client(error)),
+async fn find_workspace(
+    args: &PushArgs,
+    view: &mut View,
+    client: &Client,
+    (organization, name): (&str, &str),
+) -> Result<Workspace, Failure> {
+    match desk::workspace(client, organization, name, "Use --create to create it.").await {
+        Err(Failure::NoWorkspace { .. }) if args.create => {}
+        other => return other,
     }
-    if let Err(error) = client.organization(organization).await {
-        // A team's token may see a workspace and not its organization; only absence says something here.
-        if error.is_not_found() {
-            return Err(Failure::NoOrganization { organization: organization.clone(), host: client.host() });
-        }
-        return Err(Failure::Client(error));
-    }
-    if !args.create {
-        return Err(Failure::NoWorkspace { organization: organization.clone(), workspace: name.clone() });
-    }
-    let new = NewWorkspace { name: name.clone(), ..NewWorkspace::default() };
-    let workspace = client.create_workspace(organization, &new).await.map_err(Failure::Client)?;
+    let new = NewWorkspace { name: name.to_owned(), ..NewWorkspace::default() };
+    let workspace = client.create_workspace(organization, &new).await?;
     view.show(&Event::WorkspaceCreated { id: workspace.id.as_str(), name });
     Ok(workspace)
 }

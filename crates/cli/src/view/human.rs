@@ -1,7 +1,7 @@
 //! The view for people.
 
 use crate::{
-    render::{LogRenderer, Style, diagnostic::Diagnostic, style::Colour},
+    render::{LogRenderer, Style, diagnostic::Diagnostic, style::Colour, words::size},
     run_summary::Outcome,
     view::{Event, PhaseName},
 };
@@ -145,31 +145,5 @@ impl HumanView {
         if !text.is_empty() {
             let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         }
-    }
-}
-
-/// `1.2 MiB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    // Tenths, rounded down, in whole numbers.
-    let mut tenths = bytes.saturating_mul(10) / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn sizes_are_told_in_the_unit_that_fits() {
-        assert_eq!(super::size(1023), "1023 bytes");
-        assert_eq!(super::size(1536), "1.5 KiB");
-        assert_eq!(super::size(5 << 30), "5.0 GiB");
     }
 }

@@ -108,6 +108,8 @@ impl Session {
         let world = World {
             environment: self.environment.clone(),
             out: Box::new(self.screen.clone()),
+            err: Box::new(self.screen.clone()),
+            input: Box::new(std::io::empty()),
             progress: None,
             style: Style::PLAIN,
             answers,

@@ -118,7 +118,7 @@ async fn a_list_is_read_to_its_last_page() {
 #[tokio::test]
 async fn included_resources_come_with_their_run() {
     let run = get(|Query(query): Query<HashMap<String, String>>| async move {
-        assert_eq!(query["include"], "plan,apply,workspace");
+        assert_eq!(query["include"], "plan,apply,workspace,created_by");
         Json(json!({
             "data": {"type": "runs", "id": "run-1",
                 "attributes": {"status": "planned", "actions": {"is-confirmable": true}, "waiting-for": {

@@ -1,13 +1,21 @@
-//! Why a push failed, in the words that the person needs.
+//! Why a command failed, in the words that the person needs.
 
 use crate::connection;
 use client::Client;
 use std::path::PathBuf;
 
-/// Why a push failed; a run that fails is no failure of the push.
+/// Why a command failed; a run that fails is no failure of the command that follows it.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Connection(connection::Error),
+    /// Nothing says which organization or workspace is meant.
+    Unnamed {
+        what: &'static str,
+        option: &'static str,
+        variable: &'static str,
+    },
+    /// Something that only this command knows: summary and detail.
+    Plain(&'static str, String),
     Client(client::Error),
     /// The server does not take the token.
     BadToken {
@@ -22,6 +30,8 @@ pub(super) enum Failure {
     NoWorkspace {
         organization: String,
         workspace: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// The token sees the workspace and may not run anything there.
     ReadOnly(String),
@@ -41,9 +51,21 @@ pub(super) enum Failure {
     },
 }
 
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<connection::Error> for Failure {
+    fn from(error: connection::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
 impl Failure {
     /// Names the token's source where the token was refused.
-    pub(super) fn with_token(self, client: &Client, source: &str) -> Self {
+    pub(crate) fn with_token(self, client: &Client, source: &str) -> Self {
         match self {
             Self::Client(error) if error.status() == Some(401) => {
                 Self::BadToken { host: client.host(), source: source.to_owned(), error: Box::new(error) }
@@ -53,9 +75,20 @@ impl Failure {
     }
 
     /// Summary and detail.
-    pub(super) fn words(&self) -> (String, String) {
+    pub(crate) fn words(&self) -> (String, String) {
         let (summary, detail) = match self {
-            Self::Connection(error) => ("No server to push to", error.to_string()),
+            Self::Connection(error) => ("No server to talk to", error.to_string()),
+            Self::Unnamed { what, option, variable } => (
+                match *what {
+                    "organization" => "No organization is named",
+                    _ => "No workspace is named",
+                },
+                format!(
+                    "Say which {what} is meant: with {option}, with {variable}, or by running in a folder whose \
+                     configuration names it in a cloud block."
+                ),
+            ),
+            Self::Plain(summary, detail) => (*summary, detail.clone()),
             Self::Client(error @ client::Error::Unreachable { .. }) => (
                 client_summary(error),
                 format!(
@@ -67,8 +100,9 @@ impl Failure {
             Self::BadToken { host, source, error } => (
                 "The token was refused",
                 format!(
-                    "{host} does not accept the token from {source}: it is wrong, revoked or expired. Make a new one \
-                     in the account's settings there, or with `ferroform token create` on the server.\n\n{error}"
+                    "{host} does not accept the token from {source}: it is wrong, revoked or expired. Sign in \
+                     with `ferroform login`, make a new one in the account's settings there, or with `ferroform token \
+                     create` on the server.\n\n{error}"
                 ),
             ),
             Self::NoOrganization { organization, host } => (
@@ -78,11 +112,11 @@ impl Failure {
                      letter by letter."
                 ),
             ),
-            Self::NoWorkspace { organization, workspace } => (
+            Self::NoWorkspace { organization, workspace, advice } => (
                 "Workspace not found",
                 format!(
                     "The organization {organization:?} has no workspace {workspace:?}, or the token may not see it. \
-                     Use --create to create it."
+                     {advice}"
                 ),
             ),
             Self::ReadOnly(workspace) => (

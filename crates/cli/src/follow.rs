@@ -1,16 +1,17 @@
-//! From a run's creation to its end: its logs, what it waits for, the confirmation, Ctrl-C.
+//! A run from where it is to its end: its logs, what it waits for, the confirmation, Ctrl-C.
 //!
-//! Whatever is waited for, Ctrl-C is heard ([`Follow::during`]). The first one offers to cancel the run, the second
-//! leaves at once; the run itself never depends on this process.
+//! Whatever is waited for, Ctrl-C is heard ([`Follow::during`]). Of a run of one's own the first one offers to cancel the
+//! run and the second leaves at once; another's is left at the first. The run itself never depends on this process.
 
-use super::{Push, failure::Failure};
 use crate::{
+    failure::Failure,
     run_summary::{Changes, Outcome},
-    view::{Event, PhaseName},
+    view::{Event, PhaseName, View},
+    world::Answers,
 };
 use client::{Client, Phase, Run};
 use std::{future::Future, time::Duration};
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 /// How often a run that has not begun is asked why. The first time is earlier: most begin at once.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
@@ -22,8 +23,21 @@ const GRACE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-pub(super) struct Follow<'a, 'b> {
-    push: &'a mut Push<'b>,
+/// Who follows, and how.
+pub(crate) struct Seat {
+    pub(crate) view: View,
+    pub(crate) answers: Option<Answers>,
+    pub(crate) interrupts: mpsc::UnboundedReceiver<()>,
+    /// Apply without asking.
+    pub(crate) auto_approve: bool,
+    /// Whether the run is this command's own, so that Ctrl-C is meant for it.
+    pub(crate) owns_run: bool,
+    /// `organization/workspace`, for questions.
+    pub(crate) place: String,
+}
+
+pub(crate) struct Follow<'a> {
+    seat: &'a mut Seat,
     client: Client,
     run: Run,
     url: &'a str,
@@ -61,18 +75,18 @@ enum Decision {
     Elsewhere,
 }
 
-impl<'a, 'b> Follow<'a, 'b> {
-    pub(super) fn new(push: &'a mut Push<'b>, client: Client, run: Run, url: &'a str) -> Self {
-        Self { push, client, run, url, reason: None, interrupted: false }
+impl<'a> Follow<'a> {
+    pub(crate) fn new(seat: &'a mut Seat, client: Client, run: Run, url: &'a str) -> Self {
+        Self { seat, client, run, url, reason: None, interrupted: false }
     }
 
-    pub(super) async fn finish(mut self) -> Result<Outcome, Failure> {
+    pub(crate) async fn finish(mut self) -> Result<Outcome, Failure> {
         let (outcome, changes) = match self.follow().await {
             Ok(end) => end,
             Err(Stop::Left) => (Outcome::Left, None),
             Err(Stop::Failed(error)) => return Err(Failure::Lost { error, url: self.url.to_owned() }),
         };
-        self.push.view.show(&Event::Finished {
+        self.seat.view.show(&Event::Finished {
             outcome,
             status: self.run.status.as_str(),
             run: self.run.id.as_str(),
@@ -130,14 +144,14 @@ impl<'a, 'b> Follow<'a, 'b> {
                         begun = self.look(name).await?;
                         look = NEXT_LOOK;
                     }
-                    Some(()) = self.push.interrupts.recv() => self.interrupt().await?,
+                    Some(()) = self.seat.interrupts.recv() => self.interrupt().await?,
                 }
             };
             let Some(bytes) = chunk else { break };
             begun = true;
-            self.push.view.show(&Event::Log { phase: name, bytes: &bytes });
+            self.seat.view.show(&Event::Log { phase: name, bytes: &bytes });
         }
-        self.push.view.show(&Event::LogEnd { phase: name });
+        self.seat.view.show(&Event::LogEnd { phase: name });
         Ok(())
     }
 
@@ -156,7 +170,7 @@ impl<'a, 'b> Follow<'a, 'b> {
                 None => self.guess().await?,
             };
             if self.reason.as_ref() != Some(&reason) {
-                self.push.view.show(&Event::Waiting { reason: &reason });
+                self.seat.view.show(&Event::Waiting { reason: &reason });
                 self.reason = Some(reason);
             }
         }
@@ -218,7 +232,7 @@ impl<'a, 'b> Follow<'a, 'b> {
                 && !matches!(status.as_str(), "planning" | "planned")
                 && !run.status.is_before_plan()
             {
-                self.push.view.show(&Event::Status { status: &status });
+                self.seat.view.show(&Event::Status { status: &status });
                 shown = status;
             }
             self.during(tokio::time::sleep(pause)).await?;
@@ -244,7 +258,7 @@ impl<'a, 'b> Follow<'a, 'b> {
             return Ok(None);
         }
         let changes = Changes::of_plan(&plan);
-        let document = if self.push.view.wants_plan_document() {
+        let document = if self.seat.view.wants_plan_document() {
             // An older server may not have it, or the token may not see it; then the log's own lines must do.
             let bytes = self.client.plan_json_redacted(&id).await.ok().flatten();
             bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -252,7 +266,7 @@ impl<'a, 'b> Follow<'a, 'b> {
             None
         };
         let has_changes = self.run.has_changes;
-        self.push.view.show(&Event::Planned { has_changes, changes, document: document.as_ref() });
+        self.seat.view.show(&Event::Planned { has_changes, changes, document: document.as_ref() });
         Ok(changes)
     }
 
@@ -265,14 +279,13 @@ impl<'a, 'b> Follow<'a, 'b> {
             );
             return Ok(Decision::None);
         }
-        if self.push.args.auto_approve {
+        if self.seat.auto_approve {
             return Ok(Decision::Apply);
         }
-        let title =
-            format!("Apply these changes in {}/{}?", self.push.args.organization, self.push.args.workspace);
+        let title = format!("Apply these changes in {}?", self.seat.place);
         loop {
-            let Some(answers) = &mut self.push.answers else { return Ok(Decision::None) };
-            self.push.view.question(&title, "  'yes' applies them, 'no' discards the run.");
+            let Some(answers) = &mut self.seat.answers else { return Ok(Decision::None) };
+            self.seat.view.question(&title, "  'yes' applies them, 'no' discards the run.");
             let answer = loop {
                 tokio::select! {
                     answer = answers.next() => break Some(answer),
@@ -283,7 +296,7 @@ impl<'a, 'b> Follow<'a, 'b> {
                             return Ok(Decision::Elsewhere);
                         }
                     }
-                    Some(()) = self.push.interrupts.recv() => break None,
+                    Some(()) = self.seat.interrupts.recv() => break None,
                 }
             };
             let Some(answer) = answer else { return self.offer_discard().await };
@@ -298,7 +311,10 @@ impl<'a, 'b> Follow<'a, 'b> {
 
     /// Ctrl-C while the run waits: there is nothing to cancel, but it can be thrown away.
     async fn offer_discard(&mut self) -> Result<Decision, Stop> {
-        self.push
+        if !self.seat.owns_run {
+            return Err(Stop::Left);
+        }
+        self.seat
             .view
             .question("Discard the run?", "  Only 'yes' discards it; anything else leaves it waiting.");
         let answer = self.answer().await?;
@@ -345,14 +361,14 @@ impl<'a, 'b> Follow<'a, 'b> {
         loop {
             tokio::select! {
                 output = &mut future => return Ok(output),
-                Some(()) = self.push.interrupts.recv() => self.interrupt().await?,
+                Some(()) = self.seat.interrupts.recv() => self.interrupt().await?,
             }
         }
     }
 
     /// Ctrl-C: offers to cancel the run; the second time, leaves.
     async fn interrupt(&mut self) -> Result<(), Stop> {
-        if std::mem::replace(&mut self.interrupted, true) {
+        if !self.seat.owns_run || std::mem::replace(&mut self.interrupted, true) {
             return Err(Stop::Left);
         }
         let (client, id) = (self.client.clone(), self.run.id.clone());
@@ -364,8 +380,8 @@ impl<'a, 'b> Follow<'a, 'b> {
             self.notice("The run cannot be canceled now", "Ctrl-C again leaves it alone.");
             return Ok(());
         }
-        if self.push.answers.is_some() && !self.push.args.auto_approve {
-            self.push
+        if self.seat.answers.is_some() && !self.seat.auto_approve {
+            self.seat
                 .view
                 .question("Cancel the run?", "  Only 'yes' cancels it. Ctrl-C again leaves it alone.");
             if self.answer().await?.as_deref().map(str::trim) != Some("yes") {
@@ -386,21 +402,21 @@ impl<'a, 'b> Follow<'a, 'b> {
 
     /// The person's answer; leaves at another Ctrl-C.
     async fn answer(&mut self) -> Result<Option<String>, Stop> {
-        let Some(answers) = &mut self.push.answers else { return Ok(None) };
+        let Some(answers) = &mut self.seat.answers else { return Ok(None) };
         tokio::select! {
             answer = answers.next() => Ok(answer),
-            Some(()) = self.push.interrupts.recv() => Err(Stop::Left),
+            Some(()) = self.seat.interrupts.recv() => Err(Stop::Left),
         }
     }
 
     async fn unless_interrupted<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Stop> {
         tokio::select! {
             output = future => Ok(output),
-            Some(()) = self.push.interrupts.recv() => Err(Stop::Left),
+            Some(()) = self.seat.interrupts.recv() => Err(Stop::Left),
         }
     }
 
     fn notice(&mut self, summary: &str, detail: &str) {
-        self.push.view.show(&Event::Notice { summary, detail });
+        self.seat.view.show(&Event::Notice { summary, detail });
     }
 }
