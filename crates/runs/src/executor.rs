@@ -103,6 +103,9 @@ async fn work(
     let outcome =
         if resumed { runner.resume(job, control).await } else { runner.execute(job, control).await };
     tracing::debug!(run = %run.id(), ?phase, "the runner is done with a phase");
+    if phase == Phase::Apply && !matches!(outcome, Outcome::Applied { .. }) {
+        let_be_read(app, &run, log).await;
+    }
     let finished = Finished { run: &run, phase, phase_id, log, outcome: &outcome };
     let stored = match stubborn(app, || finished.store(app)).await {
         // The run is gone, with its workspace: nothing is left to keep.
@@ -115,6 +118,22 @@ async fn work(
     app.area::<Jobs>().finish_log(phase_id);
     let settled = if stored.ended { runner.forget(run.id()).await } else { runner.settle(run.id()).await };
     settled.map_err(Error::internal)
+}
+
+/// How long the command line takes at most to open an apply's log. It looks at its run a second after it made it, and at an
+/// errored run neither shows the plan nor opens the log: a failure that came faster would be swallowed.
+const OPENING: Duration = Duration::from_secs(3);
+
+/// Waits until somebody reads the log of an apply that has failed, when a command line waits for it.
+async fn let_be_read(app: &App, run: &Run, log: &LiveLog) {
+    if !run.row.source.starts_with("terraform") {
+        return;
+    }
+    tokio::select! {
+        () = log.opened() => {}
+        () = tokio::time::sleep(OPENING) => {}
+        () = app.closing() => {}
+    }
 }
 
 /// Tries again while the database or the disk is away, until the server closes: work that is done must not be lost.

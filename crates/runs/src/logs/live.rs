@@ -9,7 +9,7 @@ use std::{
     io::{self, Read, Write},
     sync::Mutex,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Bytes of a block before compression. One read of an older part decompresses one or two.
 const BLOCK: usize = 256 << 10;
@@ -21,6 +21,7 @@ const ETX: u8 = 0x03;
 pub struct LiveLog {
     content: Mutex<Content>,
     pub(super) grown: Notify,
+    read: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ impl LiveLog {
             content.blocks.push(Block { start, end: content.start, gzip });
             rest = after;
         }
-        Ok(Self { content: Mutex::new(content), grown: Notify::new() })
+        Ok(Self { content: Mutex::new(content), ..Self::default() })
     }
 
     /// Adds output. Past `limit` bytes the rest is dropped, and the log says so.
@@ -109,9 +110,16 @@ impl LiveLog {
         self.grown.notify_waiters();
     }
 
+    /// Resolves once somebody has read from it.
+    pub async fn opened(&self) {
+        // The sender lives as long as this, so waiting cannot fail.
+        let _ = self.read.subscribe().wait_for(|read| *read).await;
+    }
+
     /// Bytes from `offset` on, at most `limit`, of STX + content (+ ETX); whether the log is complete. Of an older part it
     /// may be fewer than there are.
     pub fn read(&self, offset: usize, limit: usize) -> (Vec<u8>, bool) {
+        self.read.send_if_modified(|read| !std::mem::replace(read, true));
         let content = self.content.lock().expect(LOCK);
         (content.framed(offset, limit), content.finished)
     }
