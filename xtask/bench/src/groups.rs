@@ -1,5 +1,6 @@
 //! The scenarios, in groups that can be chosen with `--only`.
 
+mod cli;
 mod logs;
 pub(crate) mod process;
 mod reads;
@@ -22,6 +23,8 @@ pub(crate) enum Group {
     State,
     /// Reading one workspace, and lists of many
     Reads,
+    /// Terraform's own command line through the `cloud` block
+    Cli,
 }
 
 impl Group {
@@ -35,6 +38,7 @@ impl Group {
             Self::Logs => logs::measure(setting, report),
             Self::State => state::measure(setting, report),
             Self::Reads => reads::measure(setting, report),
+            Self::Cli => cli::measure(setting, report),
         }
     }
 }

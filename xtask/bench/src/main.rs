@@ -63,10 +63,13 @@ enum Database {
 
 /// What every scenario needs: how it was asked to measure, and the one server that all share.
 struct Setting {
+    ferroform: PathBuf,
     engine: PathBuf,
     turns: usize,
     at_once: usize,
     server: Server,
+    /// Where the server tells its counters.
+    metrics: String,
     through: Through,
 }
 
@@ -109,13 +112,23 @@ fn measure(arguments: Arguments) -> Result<bool> {
 fn setting(arguments: &Arguments, postgres: Option<&Postgres>) -> Result<Setting> {
     let mut options = engine_option(&arguments.engine);
     options.extend(["--runners".into(), arguments.at_once.to_string().into()]);
+    let metrics = format!("127.0.0.1:{}", places::free_port()?);
+    options.extend(["--metrics-listen".into(), metrics.clone().into()]);
     if let Some(postgres) = postgres {
         options.extend(["--database".into(), postgres.url().into()]);
     }
     let server = Server::start(&arguments.ferroform, Tls::Off, &options)?;
     let through = Through::new(&server)?;
-    let Arguments { engine, turns, at_once, .. } = arguments;
-    Ok(Setting { engine: engine.clone(), turns: *turns, at_once: *at_once, server, through })
+    let Arguments { ferroform, engine, turns, at_once, .. } = arguments;
+    Ok(Setting {
+        ferroform: ferroform.clone(),
+        engine: engine.clone(),
+        turns: *turns,
+        at_once: *at_once,
+        server,
+        metrics,
+        through,
+    })
 }
 
 fn engine_option(engine: &Path) -> Vec<OsString> {
