@@ -85,7 +85,11 @@ impl Server {
         let mut warden = Command::new("/bin/sh");
         warden.args(["-c", WARDEN, "server-warden"]).arg(folder.path()).arg(ferroform).arg("serve");
         warden.arg("--data-dir").arg(folder.path().join("data"));
-        warden.args(["--listen", &format!("127.0.0.1:{port}"), "--url", &url]);
+        warden.args(["--listen", &format!("127.0.0.1:{port}")]);
+        // Clients may come by another address, as through a proxy.
+        if !options.iter().any(|option| option == "--url") {
+            warden.args(["--url", &url]);
+        }
         if tls == Tls::Off {
             warden.args(["--tls", "off"]);
         }

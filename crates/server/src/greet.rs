@@ -86,8 +86,9 @@ impl Greeting<'_> {
             if !admin.preset {
                 line("", &format!("{}  (shown this once)", admin.token.expose()));
             }
+            line("sign in", &format!("ferroform user link admin --data-dir {}", self.dir.display()));
         }
-        line("next", "ferroform push --help");
+        line("next", "ferroform push --help, or terraform login");
         page.push('\n');
         page
     }

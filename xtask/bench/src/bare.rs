@@ -55,7 +55,15 @@ impl Bare {
     /// # Errors
     /// When one of them fails.
     pub(crate) fn apply(&self, folder: &Path) -> Result<()> {
-        let apply = format!("{PLAN} && \"$1\" apply -input=false -no-color tfplan >apply.log");
+        self.apply_as(folder, "-no-color")
+    }
+
+    /// The same, with the apply's output in the form of this option.
+    ///
+    /// # Errors
+    /// When one of them fails.
+    pub(crate) fn apply_as(&self, folder: &Path, form: &str) -> Result<()> {
+        let apply = format!("{PLAN} && \"$1\" apply -input=false {form} tfplan >apply.log");
         self.shell(&apply, folder, &[])
     }
 

@@ -46,8 +46,16 @@ impl Through {
     /// # Errors
     /// When the server refuses.
     pub(crate) fn workspace(&self, name: &str) -> Result<String> {
+        self.workspace_with(&json!({ "name": name }))
+    }
+
+    /// Makes a workspace with these attributes and returns its id.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub(crate) fn workspace_with(&self, attributes: &Value) -> Result<String> {
         let path = format!("/api/v2/organizations/{ORGANIZATION}/workspaces");
-        let made = self.api.post(&path, &document("workspaces", &json!({ "name": name })))?;
+        let made = self.api.post(&path, &document("workspaces", attributes))?;
         text(&made, "/data/id")
     }
 

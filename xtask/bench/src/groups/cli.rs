@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -254,17 +254,32 @@ fn migration(setting: &Setting, report: &mut Report, cli: &Cli) -> Result<()> {
     let mut init = cli.command(&folder, &["init", "-no-color"]);
     let mut init = init
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .context("cannot start the command line")?;
-    // Rename by a pattern that keeps the names, migrate all, and go on in the first.
-    init.stdin.take().context("its input is ours")?.write_all(b"1\n*\n1\n").context("it does not listen")?;
-    let output = init.wait_with_output().context("it cannot be waited for")?;
-    ensure!(output.status.success(), "the migration failed: {}", String::from_utf8_lossy(&output.stderr));
+    // Rename by a pattern that keeps the names, and go on in the first.
+    let said = answer(&mut init, &["1", "*", "1"])?;
+    ensure!(init.wait().context("it cannot be waited for")?.success(), "the migration failed: {said}");
     let from = "the sum of all requests of `terraform init`".to_owned();
     report.row("migration of two workspaces", worked(setting)? - before, "s", from, Bar::AtMost(0.15));
     Ok(())
+}
+
+/// Gives an answer whenever one is asked for: what comes early is lost. Returns what was said.
+fn answer(child: &mut Child, answers: &[&str]) -> Result<String> {
+    let mut input = child.stdin.take().context("its input is ours")?;
+    let mut output = child.stdout.take().context("its output is ours")?;
+    let (mut said, mut asked, mut buffer) = (String::new(), 0, [0; 4096]);
+    while let Ok(read @ 1..) = output.read(&mut buffer) {
+        said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        if said.matches("Enter a value:").count() > asked {
+            let given = answers.get(asked).with_context(|| format!("a question too many: {said}"))?;
+            asked += 1;
+            writeln!(input, "{given}").context("it does not listen")?;
+        }
+    }
+    Ok(said)
 }
 
 /// Seconds that the shared server has spent on requests so far.
