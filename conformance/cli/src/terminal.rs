@@ -165,8 +165,9 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Command {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
+        // Whoever runs the tests may have the interrupt ignored, as a shell's background jobs do, and a shell keeps that.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", "/bin/sh", "-c", script]);
         command
     }
 

@@ -267,7 +267,19 @@ impl Cx {
     }
 }
 
+/// Whether a text in a JSON document has a zero byte, which PostgreSQL's texts cannot have. `\\u0000` is a backslash and five
+/// more characters.
+fn names_a_zero_byte(json: &[u8]) -> bool {
+    let escapes = |at: usize| json[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    memchr::memmem::find_iter(json, br"\u0000").any(escapes)
+}
+
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    if names_a_zero_byte(body) {
+        return Err(Error::Unprocessable(
+            "the body has a zero byte (\\u0000) in a text; remove it".to_owned(),
+        ));
+    }
     serde_json::from_slice(body).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => {
             Error::Unprocessable(format!("the body does not have the expected shape: {e}"))

@@ -84,10 +84,18 @@ async fn handle(
 ) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     let actor = admit(&app, operation.access, &parts.headers, &parts.extensions, left).await?;
+    let query = query_pairs(&parts.uri);
+    // What no stored text can have is in none.
+    if params.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(Error::NotFound);
+    }
+    if query.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(Error::bad_request("bad request", "the query has a zero byte (%00); remove it"));
+    }
     let cx = Cx {
         app,
         headers: parts.headers,
-        query: query_pairs(&parts.uri).into(),
+        query: query.into(),
         uri: parts.uri,
         request_id,
         actor,

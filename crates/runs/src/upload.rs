@@ -22,7 +22,10 @@ use http_api::{
     blobs::{self, NewBlob},
 };
 use http_body_util::BodyExt;
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use workspaces::{Workspace, workspaces::hold};
 
@@ -137,10 +140,26 @@ async fn feed(mut body: Body, sender: mpsc::Sender<Bytes>, limit: u64) -> Fed {
         }
         if sender.send(data).await.is_err() {
             // The checker has seen enough; it says why.
-            break;
+            let _ = tokio::time::timeout(DRAINING, drain(body)).await;
+            return Fed::Whole;
         }
     }
     Fed::Whole
+}
+
+/// How long, and up to how many bytes, a refused body is read on. A client that still sends does not look for the answer, and
+/// loses it when the connection is closed under it.
+const DRAINING: Duration = Duration::from_secs(5);
+const DRAINED: usize = 32 << 20;
+
+async fn drain(mut body: Body) {
+    let mut total = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        total += frame.data_ref().map_or(0, Bytes::len);
+        if total > DRAINED {
+            return;
+        }
+    }
 }
 
 /// An archive that is refused, carried through the writer's `io::Result`.

@@ -5,6 +5,17 @@ use serde_json::json;
 use testkit::{archive, on_both};
 
 on_both! {
+    async fn a_zero_byte_is_refused_wherever_it_comes(server) {
+        let (api, ws) = workspace(server, json!({})).await;
+        let named = |name: &str| json!({ "data": { "attributes": { "name": name } } });
+        api.patch(&format!("/workspaces/{ws}"), named("a\0b")).await.expect(422);
+        api.get("/workspaces/ws-%00").await.expect(404);
+        api.get("/organizations/acme/workspaces?search[name]=%00").await.expect(400);
+        let described = json!({ "data": { "attributes": { "description": "written \\u0000" } } });
+        let kept = api.patch(&format!("/workspaces/{ws}"), described).await.expect(200);
+        assert_eq!(*kept.attribute("description"), json!("written \\u0000"), "a backslash is no escape");
+    }
+
     async fn a40_what_cannot_be_asked_is_refused_by_the_right_status(server) {
         let (api, ws) = workspace(server, json!({})).await;
         api.uploaded(&ws, archive(&[("main.tf", NOTHING)])).await;

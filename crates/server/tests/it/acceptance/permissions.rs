@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use super::{CHANGE, planned, workspace};
+use super::{CHANGE, planned, states, workspace};
 use serde_json::json;
 use testkit::{archive, on_both};
 
@@ -37,11 +37,13 @@ on_both! {
         token.ask_run(&ws, None, json!({})).await.expect(404);
         let body = json!({ "data": { "type": "configuration-versions" } });
         token.post(&format!("/workspaces/{ws}/configuration-versions"), body).await.expect(404);
-        let state = json!({ "data": { "attributes": { "serial": 1, "md5": "0", "state": "" } } });
-        token.post(&format!("/workspaces/{ws}/state-versions"), state).await.expect(404);
+        admin.lock(&ws).await;
+        let state = states::inline(1, "l", &states::state(1, "l", "x"), json!({}));
+        token.post(&format!("/workspaces/{ws}/state-versions"), state.clone()).await.expect(404);
         assert!(admin.get(&format!("/workspaces/{ws}/runs")).await.ids().is_empty());
         assert_eq!(admin.get(&format!("/workspaces/{ws}/configuration-versions")).await.ids().len(), 1);
         admin.get(&format!("/workspaces/{ws}/current-state-version")).await.expect(404);
+        admin.post(&format!("/workspaces/{ws}/state-versions"), state).await.expect(201);
         // Although it may do other things.
         token.workspace("acme", "made-by-the-organization", json!({})).await;
     }
