@@ -4,43 +4,30 @@
 //! the key of a workspace's binding, and the organization's tags are the keys that its workspaces bear; so a tag set either
 //! way is seen both ways, and no client has to translate. A project's bindings hold for its workspaces too, unless the
 //! workspace binds the same key: those are its *effective* bindings.
+//! Flat tags are in [`flat`].
 //! Source: the Workspaces, Projects and Organization Tags APIs; cli-protocol.md §1.2; semantics.md §7.
+
+mod flat;
+
+pub(crate) use flat::{add, related_tags};
 
 use crate::{
     Workspace, projects,
-    workspaces::{by_id, granted, hold},
+    workspaces::{granted, hold},
 };
-use accounts::organizations;
-use authz::{OrganizationPermission, Visible, perm};
+use authz::perm;
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
-use kernel::{
-    Paged, Timestamp,
-    ids::{OrganizationId, ProjectId, TagBindingId, TagId, WorkspaceId},
-};
+use kernel::ids::{OrganizationId, ProjectId, TagBindingId, TagId, WorkspaceId};
 use serde_json::{Map, Value, json};
 
 /// Bindings that a resource may have when they are set as bindings. Flat tags came before the limit and are not counted by it.
 const MOST: usize = 10;
-/// Flat tags that one request may name.
-const MOST_FLAT: usize = 1000;
 
 /// The operations on tags.
 pub fn routes() -> Routes {
-    let flat = "/workspaces/{id}/relationships/tags";
-    let routes = Routes::new()
-        .op(Method::GET, "/organizations/{organization}/tags", "workspaces.tags.list", list)
-        .op(Method::DELETE, "/organizations/{organization}/tags", "workspaces.tags.delete", delete)
-        .op(
-            Method::POST,
-            "/tags/{id}/relationships/workspaces",
-            "workspaces.tags.add-workspaces",
-            add_workspaces,
-        )
-        .op(Method::GET, flat, "workspaces.workspace-tags.list", list_flat)
-        .op(Method::POST, flat, "workspaces.workspace-tags.add", add_flat)
-        .op(Method::DELETE, flat, "workspaces.workspace-tags.remove", remove_flat)
+    let routes = flat::routes()
         .op(Method::GET, "/workspaces/{id}/tag-bindings", "workspaces.tag-bindings.list", list_of_workspace)
         .op(
             Method::PATCH,
@@ -164,18 +151,6 @@ pub(crate) fn related_bindings<A>(data: &Data<A>) -> Result<Option<Vec<Pair>>> {
     Ok(Some(pairs))
 }
 
-/// The names in the `tags` relationship of a request.
-pub(crate) async fn related_tags<A>(
-    tx: &mut Tx,
-    organization: &OrganizationId,
-    data: &Data<A>,
-) -> Result<Vec<String>> {
-    let Some(list) = data.relationship("tags").and_then(Value::as_array) else { return Ok(vec![]) };
-    let list: Vec<Data<Map<String, Value>>> =
-        serde_json::from_value(Value::from(list.clone())).map_err(|e| Error::Unprocessable(e.to_string()))?;
-    named(tx, organization, list).await
-}
-
 fn too_many() -> Error {
     Error::invalid("tag-bindings", format!("Tag bindings cannot exceed {MOST} bindings per resource"))
 }
@@ -239,49 +214,6 @@ async fn note_names(tx: &mut Tx, bearer: Bearer<'_>) -> Result<()> {
     let names: Vec<String> = keys.into_iter().map(|(key,)| key).collect();
     let names = serde_json::to_string(&names).map_err(Error::internal)?;
     tx.exec("UPDATE workspaces SET tag_names = $2 WHERE id = $1", args![id, names]).await.map(drop)
-}
-
-/// Tags named by `id` or by the attribute `name`.
-async fn named(
-    tx: &mut Tx,
-    organization: &OrganizationId,
-    list: Vec<Data<Map<String, Value>>>,
-) -> Result<Vec<String>> {
-    if list.len() > MOST_FLAT {
-        return Err(Error::invalid("tags", format!("One request may name {MOST_FLAT} tags")));
-    }
-    let mut names = Vec::with_capacity(list.len());
-    for tag in list {
-        let name = match tag.attributes.get("name").and_then(Value::as_str) {
-            Some(name) => name.to_owned(),
-            None => {
-                let id = tag.id.unwrap_or_default();
-                let found: Option<(String,)> = tx
-                    .one(
-                        "SELECT name FROM tags WHERE organization_id = $1 AND (id = $2 OR name = $2)",
-                        args![organization, &id],
-                    )
-                    .await?;
-                found.ok_or(Error::NotFound)?.0
-            }
-        };
-        check(&(name.clone(), String::new()))?;
-        names.push(name);
-    }
-    Ok(names)
-}
-
-/// Gives a workspace those flat tags that it does not bear yet, whatever their value.
-pub(crate) async fn add(app: &App, tx: &mut Tx, workspace: &Workspace, names: &[String]) -> Result<()> {
-    let bearer = Bearer::Workspace(&workspace.id);
-    let borne: Vec<(String,)> =
-        tx.all("SELECT key FROM tag_bindings WHERE workspace_id = $1", args![&workspace.id]).await?;
-    let new: Vec<Pair> = names
-        .iter()
-        .filter(|name| !borne.iter().any(|(key,)| key == *name))
-        .map(|name| (name.clone(), String::new()))
-        .collect();
-    bind(app, tx, &workspace.organization_id, bearer, &new).await
 }
 
 /// Adds to `conditions` what the tag filters of a list ask, for rows of `workspaces w`.
@@ -483,152 +415,6 @@ async fn clear_project(cx: Cx) -> Result<Reply> {
     let project = projects::updatable(&cx).await?;
     let mut tx = cx.app.db.begin().await?;
     unbind(&mut tx, Bearer::Project(&project.id), None).await?;
-    tx.commit().await?;
-    Ok(Reply::no_content())
-}
-
-#[derive(FromRow)]
-struct Tag {
-    id: TagId,
-    name: String,
-    created_at: Timestamp,
-    instances: i64,
-}
-
-fn tag_document(tag: &Tag, organization: &str) -> Resource {
-    let attributes = json!({
-        "name": tag.name, "created-at": tag.created_at.iso8601(), "instance-count": tag.instances,
-    });
-    Resource::new("tags", tag.id.as_str(), &attributes)
-        .relate("organization", Linkage::One("organizations", organization.to_owned()))
-}
-
-/// Tags that a workspace bears, or any of the organization.
-const TAG: &str = "SELECT t.id, t.name, t.created_at,
-    (SELECT COUNT(*) FROM tag_bindings c JOIN workspaces w ON w.id = c.workspace_id
-      WHERE w.organization_id = t.organization_id AND c.key = t.name) AS instances
-  FROM tags t";
-
-async fn list_flat(cx: Cx) -> Result<Reply> {
-    let (workspace, _) = granted::<perm::ReadWorkspace>(&cx).await?;
-    let page = cx.page();
-    let condition = "WHERE t.organization_id = $1 AND EXISTS
-        (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = $2 AND b.key = t.name)";
-    let count = format!("SELECT COUNT(*) FROM tags t {condition}");
-    let values = args![&workspace.organization_id, &workspace.id];
-    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), values.clone()).await?;
-    let sql = format!("{TAG} {condition} ORDER BY t.name LIMIT {} OFFSET {}", page.limit(), page.offset());
-    let tags: Vec<Tag> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let items = tags.iter().map(|tag| tag_document(tag, &workspace.organization)).collect();
-    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["organization"]).await
-}
-
-async fn add_flat(mut cx: Cx) -> Result<Reply> {
-    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
-    let list = cx.data_list().await?;
-    let mut tx = cx.app.db.begin().await?;
-    let held = hold(&mut tx, &workspace.id).await?;
-    let names = named(&mut tx, &held.organization_id, list).await?;
-    add(&cx.app, &mut tx, &held, &names).await?;
-    tx.commit().await?;
-    Ok(Reply::no_content())
-}
-
-async fn remove_flat(mut cx: Cx) -> Result<Reply> {
-    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
-    let list = cx.data_list().await?;
-    let mut tx = cx.app.db.begin().await?;
-    let held = hold(&mut tx, &workspace.id).await?;
-    let names = named(&mut tx, &held.organization_id, list).await?;
-    unbind(&mut tx, Bearer::Workspace(&held.id), Some(&names)).await?;
-    tx.commit().await?;
-    Ok(Reply::no_content())
-}
-
-async fn list(cx: Cx) -> Result<Reply> {
-    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
-    let page = cx.page();
-    let mut values = args![&organization.id];
-    let mut mark = |value: Arg| {
-        values.push(value);
-        format!("${}", values.len())
-    };
-    // Of those workspaces that the caller may see.
-    let seen = match grants.visible() {
-        Visible::All => String::new(),
-        Visible::Of { workspaces, projects } => {
-            let ids: Vec<String> = workspaces.into_iter().map(|id| mark(Arg::from(id))).collect();
-            let groups: Vec<String> = projects.into_iter().map(|id| mark(Arg::from(id))).collect();
-            let list =
-                |marks: Vec<String>| if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
-            format!(" AND (w.id IN ({}) OR w.project_id IN ({}))", list(ids), list(groups))
-        }
-    };
-    let mut condition = format!(
-        "WHERE t.organization_id = $1 AND EXISTS (SELECT 1 FROM tag_bindings b JOIN workspaces w ON w.id = b.workspace_id
-           WHERE w.organization_id = t.organization_id AND b.key = t.name{seen})"
-    );
-    if let Some(text) = cx.query("q").filter(|text| !text.is_empty()) {
-        let pattern = format!("%{}%", crate::workspaces::escape_like(&text.to_lowercase()));
-        condition.push_str(&format!(" AND LOWER(t.name) LIKE {} ESCAPE '\\'", mark(Arg::from(pattern))));
-    }
-    if let Some(id) = cx.query("filter[exclude][taggable][id]").filter(|id| !id.is_empty()) {
-        let id = mark(Arg::from(id));
-        condition.push_str(&format!(
-            " AND NOT EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = {id} AND b.key = t.name)"
-        ));
-    }
-    let count = format!("SELECT COUNT(*) FROM tags t {condition}");
-    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), values.clone()).await?;
-    let sql = format!("{TAG} {condition} ORDER BY t.name LIMIT {} OFFSET {}", page.limit(), page.offset());
-    let tags: Vec<Tag> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let items = tags.iter().map(|tag| tag_document(tag, &organization.name)).collect();
-    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["organization"]).await
-}
-
-/// Takes tags from every workspace of the organization.
-async fn delete(mut cx: Cx) -> Result<Reply> {
-    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
-    let organization = grants.prove_organization::<perm::CreateWorkspace, _>(organization)?;
-    let list = cx.data_list().await?;
-    let mut tx = cx.app.db.begin().await?;
-    for name in named(&mut tx, &organization.id, list).await? {
-        let bearing: Vec<(WorkspaceId,)> = tx
-            .all(
-                "SELECT w.id FROM workspaces w JOIN tag_bindings b ON b.workspace_id = w.id
-                 WHERE w.organization_id = $1 AND b.key = $2",
-                args![&organization.id, name.as_str()],
-            )
-            .await?;
-        for (id,) in bearing {
-            unbind(&mut tx, Bearer::Workspace(&id), Some(std::slice::from_ref(&name))).await?;
-        }
-        tx.exec(
-            "DELETE FROM tags WHERE organization_id = $1 AND name = $2",
-            args![&organization.id, name.as_str()],
-        )
-        .await?;
-    }
-    tx.commit().await?;
-    Ok(Reply::no_content())
-}
-
-async fn add_workspaces(mut cx: Cx) -> Result<Reply> {
-    let found: Option<(OrganizationId, String)> =
-        cx.app.db.one("SELECT organization_id, name FROM tags WHERE id = $1", args![cx.path("id")]).await?;
-    let (organization, name) = found.ok_or(Error::NotFound)?;
-    let grants = cx.grants(&organization).await?;
-    if !grants.allows(OrganizationPermission::Read) {
-        return Err(Error::NotFound);
-    }
-    let list = cx.data_list().await?;
-    let mut tx = cx.app.db.begin().await?;
-    for named in list {
-        let workspace = by_id(&cx.app, &named.id.unwrap_or_default()).await?.ok_or(Error::NotFound)?;
-        let workspace = grants.prove_workspace::<perm::UpdateWorkspace, _>(workspace)?;
-        let held = hold(&mut tx, &workspace.id).await?;
-        add(&cx.app, &mut tx, &held, std::slice::from_ref(&name)).await?;
-    }
     tx.commit().await?;
     Ok(Reply::no_content())
 }
