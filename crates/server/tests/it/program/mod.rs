@@ -10,6 +10,7 @@ mod limit;
 mod manual;
 mod mistakes;
 mod push;
+mod restart;
 mod serving;
 mod shared_state;
 mod terminal;
