@@ -4,11 +4,12 @@
 
 use crate::organizations::{Organization, SELECT};
 use axum::http::Method;
-use db::args;
+use db::{Arg, args};
 use http_api::{Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes};
-use kernel::Paged;
+use kernel::{Paged, ids::OrganizationId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 
 /// What only site admins set. Stored as one JSON document.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -58,10 +59,8 @@ async fn list(cx: Cx) -> Result<Reply> {
     let sql = format!("{SELECT} WHERE {condition} ORDER BY name LIMIT $2 OFFSET $3");
     let rows: Vec<Organization> =
         cx.app.db.all(db::AssertSqlSafe(sql), args![&search, page.limit(), page.offset()]).await?;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
-        items.push(document(row, owners(&cx, row).await?));
-    }
+    let mut owners = owners(&cx, &rows).await?;
+    let items = rows.iter().map(|row| document(row, owners.remove(&row.id).unwrap_or_default())).collect();
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["owners"]).await
 }
 
@@ -77,14 +76,27 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn answer(cx: &Cx, organization: &Organization) -> Result<Reply> {
-    cx.one(document(organization, owners(cx, organization).await?), &["owners"]).await
+    let mut owners = owners(cx, std::slice::from_ref(organization)).await?;
+    cx.one(document(organization, owners.remove(&organization.id).unwrap_or_default()), &["owners"]).await
 }
 
-async fn owners(cx: &Cx, organization: &Organization) -> Result<Vec<String>> {
-    let sql = "SELECT m.user_id FROM team_members m JOIN teams t ON t.id = m.team_id
-               WHERE t.organization_id = $1 AND t.name = $2 ORDER BY m.user_id";
-    let ids: Vec<(String,)> = cx.app.db.all(sql, args![&organization.id, crate::teams::OWNERS]).await?;
-    Ok(ids.into_iter().map(|(id,)| id).collect())
+/// The owners of each, by one statement.
+async fn owners(cx: &Cx, of: &[Organization]) -> Result<HashMap<OrganizationId, Vec<String>>> {
+    let marks: Vec<String> = (1..=of.len()).map(|n| format!("${n}")).collect();
+    // An empty list is `IN (NULL)`, which holds for nothing.
+    let marks = if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
+    let sql = format!(
+        "SELECT t.organization_id, m.user_id FROM team_members m JOIN teams t ON t.id = m.team_id
+         WHERE t.organization_id IN ({marks}) AND t.name = '{}' ORDER BY m.user_id",
+        crate::teams::OWNERS
+    );
+    let values = of.iter().map(|organization| Arg::from(&organization.id)).collect();
+    let rows: Vec<(OrganizationId, String)> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let mut owners: HashMap<_, Vec<String>> = HashMap::new();
+    for (organization, user) in rows {
+        owners.entry(organization).or_default().push(user);
+    }
+    Ok(owners)
 }
 
 async fn update(mut cx: Cx) -> Result<Reply> {

@@ -197,7 +197,7 @@ fn reply(status: StatusCode, body: &Value) -> Reply {
 
 async fn answer(cx: &mut Cx) -> Result<Result<Secret, Refused>> {
     let bad = |error, description| Ok(Err(Refused(StatusCode::BAD_REQUEST, error, description)));
-    let kind = cx.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = cx.header("content-type").unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return bad("invalid_request", "the body must be application/x-www-form-urlencoded");
     }

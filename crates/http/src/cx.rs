@@ -33,6 +33,9 @@ pub struct Cx {
     pub(crate) body: Mutex<Option<Body>>,
 }
 
+/// A member of a list in a request: a resource identifier, or a resource with whatever attributes.
+pub type Member = Data<serde_json::Map<String, serde_json::Value>>;
+
 /// The `data` of a JSON:API request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound(deserialize = "A: DeserializeOwned + Default"))]
@@ -54,6 +57,17 @@ impl<A> Data<A> {
     /// The id that a to-one relationship names. `{"data": null}` and an absent one are alike: not given.
     pub fn related(&self, name: &str) -> Option<&str> {
         self.relationships.get(name)?.get("data")?.get("id")?.as_str()
+    }
+
+    /// The members of a to-many relationship, which may carry attributes; `None` where the request has no such list.
+    ///
+    /// # Errors
+    /// [`Error::Unprocessable`] when one of them is no resource object.
+    pub fn related_list(&self, name: &str) -> Result<Option<Vec<Member>>> {
+        let Some(list) = self.relationship(name).filter(|data| data.is_array()) else { return Ok(None) };
+        Deserialize::deserialize(list).map(Some).map_err(|e| {
+            Error::Unprocessable(format!("the relationship {name} does not have the expected shape: {e}"))
+        })
     }
 
     /// The `data` of a relationship as sent, for to-many relationships.
@@ -138,6 +152,11 @@ impl Cx {
         }
     }
 
+    /// A request header, where it is there once and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The `data` of a JSON:API body.
     ///
     /// # Errors
@@ -169,10 +188,10 @@ impl Cx {
     }
 
     /// The `data` of a relationship body: a list of resource identifiers, or of whole resources.
-    pub async fn data_list(&mut self) -> Result<Vec<Data<serde_json::Map<String, serde_json::Value>>>> {
+    pub async fn data_list(&mut self) -> Result<Vec<Member>> {
         #[derive(Deserialize)]
         struct List {
-            data: Vec<Data<serde_json::Map<String, serde_json::Value>>>,
+            data: Vec<Member>,
         }
         let body = self.bytes(self.app.settings.json_body_bytes).await?;
         decode::<List>(&body).map(|list| list.data)

@@ -21,7 +21,7 @@ pub mod patch;
 pub mod serve;
 
 pub use app::{App, Settings};
-pub use cx::{Cx, Data};
+pub use cx::{Cx, Data, Member};
 pub use document::{Linkage, Reply, Resource};
 pub use kernel::{Error, Result};
 pub use operation::{Access, Operation, OperationName, Routes};

@@ -244,8 +244,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
 
 /// The command line marks itself; everything else is the API.
 fn source(cx: &Cx) -> String {
-    let integration = cx.headers.get("x-terraform-integration").and_then(|value| value.to_str().ok());
-    let from_cli = cx.headers.contains_key("terraform-version");
+    let integration = cx.header("x-terraform-integration");
+    let from_cli = cx.header("terraform-version").is_some();
     match (integration, from_cli) {
         (Some("cloud"), _) => "terraform+cloud",
         (_, true) => "terraform",

@@ -202,9 +202,9 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
 }
 
 fn source(cx: &Cx) -> &'static str {
-    match cx.headers.get("x-terraform-integration").and_then(|value| value.to_str().ok()) {
+    match cx.header("x-terraform-integration") {
         Some("cloud") => "terraform+cloud",
-        _ if cx.headers.contains_key("terraform-version") => "terraform",
+        _ if cx.header("terraform-version").is_some() => "terraform",
         _ => "tfe-api",
     }
 }
@@ -212,11 +212,10 @@ fn source(cx: &Cx) -> &'static str {
 /// Whether the client can show a log of JSON lines. The `remote` backend prints them as they are, and so did the `cloud`
 /// block before 1.4; their runs print text. cli-protocol.md §2.1.
 fn reads_json_lines(cx: &Cx) -> bool {
-    let header = |name: &str| cx.headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(version) = header("terraform-version") else { return true };
+    let Some(version) = cx.header("terraform-version") else { return true };
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    header("x-terraform-integration") == Some("cloud") && version >= (1, 4)
+    cx.header("x-terraform-integration") == Some("cloud") && version >= (1, 4)
 }
 
 /// A configuration version that the request names. Of another workspace it may be if it is of the same organization and

@@ -3,6 +3,7 @@
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`team_access`], [`projects`], [`tags`],
 //! [`remote_state`].
 
+mod conditions;
 pub mod lock;
 pub mod projects;
 pub mod remote_state;

@@ -3,11 +3,11 @@
 //! Each organization has a default project, which cannot be deleted. A caller sees the projects that they have access to and
 //! those of the workspaces that they see. Source: the Projects API; semantics.md §6.2, §7.
 
-use crate::{tags, workspaces::escape_like};
+use crate::{conditions::Conditions, tags};
 use accounts::organizations;
 use authz::{Grants, Visible, perm, project::ProjectSettingsLevel};
 use axum::http::Method;
-use db::{Arg, FromRow, Tx, args};
+use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Paged, Timestamp,
@@ -70,25 +70,14 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
     });
 }
 
-/// What rows of `projects p` must fulfil for the caller to see them.
-fn visible(grants: &Grants, values: &mut Vec<Arg>) -> String {
-    let Visible::Of { workspaces, projects } = grants.visible() else { return "TRUE".to_owned() };
-    let mut marks = |ids: Vec<Arg>| {
-        let marks: Vec<String> = ids
-            .into_iter()
-            .map(|id| {
-                values.push(id);
-                format!("${}", values.len())
-            })
-            .collect();
-        // An empty list is `IN (NULL)`, which holds for nothing.
-        if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") }
-    };
-    let projects = marks(projects.into_iter().map(Arg::from).collect());
-    let workspaces = marks(workspaces.into_iter().map(Arg::from).collect());
-    format!(
-        "(p.id IN ({projects}) OR p.id IN (SELECT w.project_id FROM workspaces w WHERE w.id IN ({workspaces})))"
-    )
+/// Leaves the rows of `projects p` that the caller may see.
+fn require_visible(conditions: &mut Conditions, grants: &Grants) {
+    let Visible::Of { projects, .. } = grants.visible() else { return };
+    let own = conditions.marks(projects);
+    let of_workspaces = conditions.visible(grants).unwrap_or_else(|| "TRUE".to_owned());
+    conditions.require(format!(
+        "(p.id IN ({own}) OR EXISTS (SELECT 1 FROM workspaces w WHERE w.project_id = p.id AND {of_workspaces}))"
+    ));
 }
 
 /// The project of this id.
@@ -104,10 +93,10 @@ pub(crate) async fn find(cx: &Cx, id: &str) -> Result<(Project, Arc<Grants>)> {
         return Err(Error::NotFound);
     }
     if grants.project(&project.id).settings < ProjectSettingsLevel::Read {
-        let mut values = args![id];
-        let sql =
-            format!("SELECT p.id FROM projects p WHERE p.id = $1 AND {}", visible(&grants, &mut values));
-        let seen: Option<(ProjectId,)> = cx.app.db.one(db::AssertSqlSafe(sql), values).await?;
+        let mut conditions = Conditions::of("p.id", id);
+        require_visible(&mut conditions, &grants);
+        let sql = format!("SELECT p.id FROM projects p WHERE {}", conditions.text());
+        let seen: Option<(ProjectId,)> = cx.app.db.one(db::AssertSqlSafe(sql), conditions.values()).await?;
         seen.ok_or(Error::NotFound)?;
     }
     Ok((project, grants))
@@ -123,42 +112,29 @@ pub(crate) async fn updatable(cx: &Cx) -> Result<Project> {
 async fn list(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let page = cx.page();
-    let mut values = args![&organization.id];
-    let mut conditions = vec!["p.organization_id = $1".to_owned(), visible(&grants, &mut values)];
-    let mut mark = |value: Arg| {
-        values.push(value);
-        format!("${}", values.len())
-    };
+    let mut conditions = Conditions::of("p.organization_id", &organization.id);
+    require_visible(&mut conditions, &grants);
     let names = cx.query_list("filter[names]");
     if !names.is_empty() {
-        let marks: Vec<String> = names.into_iter().map(|name| mark(Arg::from(name))).collect();
-        conditions.push(format!("p.name IN ({})", marks.join(", ")));
+        let marks = conditions.marks(names);
+        conditions.require(format!("p.name IN ({marks})"));
     } else if let Some(text) = cx.query("q").filter(|text| !text.is_empty()) {
-        let pattern = mark(Arg::from(format!("%{}%", escape_like(&text.to_lowercase()))));
-        conditions.push(format!("LOWER(p.name) LIKE {pattern} ESCAPE '\\'"));
+        conditions.contains("p.name", text);
     }
-    for (key, value) in tags::tagged(&cx) {
-        let key = mark(Arg::from(key));
-        let value = if value.is_empty() {
-            String::new()
-        } else {
-            format!(" AND b.value = {}", mark(Arg::from(value)))
-        };
-        conditions.push(format!(
-            "EXISTS (SELECT 1 FROM tag_bindings b WHERE b.project_id = p.id AND b.key = {key}{value})"
-        ));
+    for pair in tags::tagged(&cx) {
+        let bound = tags::bound(&pair, &mut conditions);
+        conditions
+            .require(format!("EXISTS (SELECT 1 FROM tag_bindings b WHERE b.project_id = p.id AND {bound})"));
     }
-    let condition = conditions.join(" AND ");
+    let (condition, values) = (conditions.text(), conditions.values());
     let sql = format!("SELECT COUNT(*) FROM projects p WHERE {condition}");
     let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(sql), values.clone()).await?;
     let order = if cx.query("sort") == Some("-name") { "DESC" } else { "ASC" };
     let (limit, offset) = (page.limit(), page.offset());
     let sql = format!("{SELECT} WHERE {condition} ORDER BY p.name {order} LIMIT {limit} OFFSET {offset}");
     let rows: Vec<Project> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        items.push(tags::name_of_project(&cx, document(&row, &grants), &row.id).await?);
-    }
+    let items = rows.iter().map(|row| document(row, &grants)).collect();
+    let items = tags::name_effective(&cx, items, tags::OF_PROJECTS).await?;
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
 }
 
@@ -168,7 +144,7 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn answer(cx: &Cx, project: &Project, grants: &Grants) -> Result<Reply> {
-    let document = tags::name_of_project(cx, document(project, grants), &project.id).await?;
+    let document = tags::name_effective_of_one(cx, document(project, grants), tags::OF_PROJECTS).await?;
     cx.one(document, INCLUDES).await
 }
 
@@ -230,7 +206,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         tags::bind(&app, &mut tx, &project.organization_id, bearer, &bindings).await?;
     }
     tx.commit().await?;
-    let document = tags::name_of_project(&cx, document(&project, &grants), &project.id).await?;
+    let document = tags::name_effective_of_one(&cx, document(&project, &grants), tags::OF_PROJECTS).await?;
     cx.created(document, INCLUDES).await
 }
 

@@ -3,7 +3,10 @@
 //! It rules what a *run* may read (`terraform_remote_state`, `tfe_outputs`); people and teams read what their access allows.
 //! Source: the remote state consumers of the Workspaces API.
 
-use crate::workspaces::{SELECT, Workspace, document, granted, hold};
+use crate::{
+    conditions::Conditions,
+    workspaces::{SELECT, Workspace, document, granted, hold},
+};
 use authz::perm;
 use axum::http::Method;
 use db::{Tx, args};
@@ -23,27 +26,28 @@ pub fn routes() -> Routes {
 async fn list(cx: Cx) -> Result<Reply> {
     let (workspace, grants) = granted::<perm::ReadWorkspace>(&cx).await?;
     let page = cx.page();
-    let condition = if workspace.global_remote_state {
-        "w.organization_id = $2 AND w.id <> $1"
+    let mut conditions = Conditions::of("w.organization_id", &workspace.organization_id);
+    let own = conditions.mark(&workspace.id);
+    let whose = if workspace.global_remote_state {
+        format!("w.id <> {own}")
     } else if workspace.project_remote_state {
-        "w.project_id = $2 AND w.id <> $1"
+        let project = conditions.mark(&workspace.project_id);
+        format!("w.project_id = {project} AND w.id <> {own}")
     } else {
-        "w.organization_id = $2 AND w.id IN (SELECT consumer_id FROM remote_state_consumers WHERE workspace_id = $1)"
+        format!("w.id IN (SELECT consumer_id FROM remote_state_consumers WHERE workspace_id = {own})")
     };
-    let group = if !workspace.global_remote_state && workspace.project_remote_state {
-        workspace.project_id.as_str()
-    } else {
-        workspace.organization_id.as_str()
-    };
-    let sql = format!("{SELECT} WHERE {condition} ORDER BY w.name");
-    let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), args![&workspace.id, group]).await?;
-    let seen: Vec<&Workspace> =
-        rows.iter().filter(|row| grants.workspace(&row.id, &row.project_id).visible()).collect();
-    let total = i64::try_from(seen.len()).ok();
-    let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
-    let items =
-        seen.into_iter().skip(start).take(page.size as usize).map(|row| document(row, &grants)).collect();
-    cx.page_of(Paged { items, page, total }, &[]).await
+    conditions.require(whose);
+    if let Some(visible) = conditions.visible(&grants) {
+        conditions.require(visible);
+    }
+    let (condition, values) = (conditions.text(), conditions.values());
+    let sql = format!("SELECT COUNT(*) FROM workspaces w WHERE {condition}");
+    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(sql), values.clone()).await?;
+    let (limit, offset) = (page.limit(), page.offset());
+    let sql = format!("{SELECT} WHERE {condition} ORDER BY w.name LIMIT {limit} OFFSET {offset}");
+    let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = rows.iter().map(|row| document(row, &grants)).collect();
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &[]).await
 }
 
 async fn add(cx: Cx) -> Result<Reply> {

@@ -12,15 +12,17 @@ mod flat;
 pub(crate) use flat::{add, related_tags};
 
 use crate::{
-    Workspace, projects,
+    conditions::Conditions,
+    projects,
     workspaces::{granted, hold},
 };
 use authz::perm;
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
-use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use http_api::{App, Cx, Data, Error, Linkage, Member, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::ids::{OrganizationId, ProjectId, TagBindingId, TagId, WorkspaceId};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Bindings that a resource may have when they are set as bindings. Flat tags came before the limit and are not counted by it.
 const MOST: usize = 10;
@@ -130,8 +132,8 @@ fn check((key, value): &Pair) -> Result<()> {
 }
 
 /// The bindings that a list of resource objects describes: `{attributes: {key, value}}`.
-pub(crate) fn pairs(list: &[Data<Map<String, Value>>]) -> Result<Vec<Pair>> {
-    let text = |binding: &Data<Map<String, Value>>, name: &str| {
+pub(crate) fn pairs(list: &[Member]) -> Result<Vec<Pair>> {
+    let text = |binding: &Member, name: &str| {
         binding.attributes.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let pairs: Vec<Pair> = list.iter().map(|one| (text(one, "key"), text(one, "value"))).collect();
@@ -141,9 +143,7 @@ pub(crate) fn pairs(list: &[Data<Map<String, Value>>]) -> Result<Vec<Pair>> {
 
 /// The bindings in the `tag-bindings` relationship of a request; `None` where there is none.
 pub(crate) fn related_bindings<A>(data: &Data<A>) -> Result<Option<Vec<Pair>>> {
-    let Some(list) = data.relationship("tag-bindings").and_then(Value::as_array) else { return Ok(None) };
-    let list: Vec<Data<Map<String, Value>>> =
-        serde_json::from_value(Value::from(list.clone())).map_err(|e| Error::Unprocessable(e.to_string()))?;
+    let Some(list) = data.related_list("tag-bindings")? else { return Ok(None) };
     let pairs = pairs(&list)?;
     if pairs.len() > MOST {
         return Err(too_many());
@@ -216,33 +216,38 @@ async fn note_names(tx: &mut Tx, bearer: Bearer<'_>) -> Result<()> {
     tx.exec("UPDATE workspaces SET tag_names = $2 WHERE id = $1", args![id, names]).await.map(drop)
 }
 
-/// Adds to `conditions` what the tag filters of a list ask, for rows of `workspaces w`.
-pub(crate) fn filter(cx: &Cx, mut add: impl FnMut(&str, Arg)) {
-    // A key that the workspace bears itself, with its value, or that its project bears and the workspace does not.
+/// Adds what the tag filters of a list ask, of rows of `workspaces w`.
+pub(crate) fn filter(cx: &Cx, conditions: &mut Conditions) {
+    // A binding that the workspace bears itself, or that its project bears and the workspace does not.
     let effective = |condition: &str| {
         format!(
-            "EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = w.id AND {condition})
-             OR EXISTS (SELECT 1 FROM tag_bindings b WHERE b.project_id = w.project_id AND {condition}
-               AND NOT EXISTS (SELECT 1 FROM tag_bindings own WHERE own.workspace_id = w.id AND own.key = b.key))"
+            "(EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = w.id AND {condition})
+              OR EXISTS (SELECT 1 FROM tag_bindings b WHERE b.project_id = w.project_id AND {condition}
+                AND NOT EXISTS (SELECT 1 FROM tag_bindings own WHERE own.workspace_id = w.id AND own.key = b.key)))"
         )
     };
     for name in cx.query_list("search[tags]") {
-        add(&format!("({})", effective("b.key = {}")), Arg::from(name));
+        let name = conditions.mark(name);
+        conditions.require(effective(&format!("b.key = {name}")));
     }
     for name in cx.query_list("search[exclude-tags]") {
-        add(&format!("NOT ({})", effective("b.key = {}")), Arg::from(name));
+        let name = conditions.mark(name);
+        conditions.require(format!("NOT {}", effective(&format!("b.key = {name}"))));
     }
-    for (key, value) in tagged(cx) {
-        if value.is_empty() {
-            add(&format!("({})", effective("b.key = {}")), Arg::from(key));
-        } else {
-            // One mark takes both, because a mark is one argument.
-            add(
-                &format!("({})", effective("b.key || '=' || b.value = {}")),
-                Arg::from(format!("{key}={value}")),
-            );
-        }
+    for pair in tagged(cx) {
+        let bound = bound(&pair, conditions);
+        conditions.require(effective(&bound));
     }
+}
+
+/// That a row of `tag_bindings b` is this pair, or has its key where no value is asked for.
+pub(crate) fn bound((key, value): &Pair, conditions: &mut Conditions) -> String {
+    let key = conditions.mark(key);
+    if value.is_empty() {
+        return format!("b.key = {key}");
+    }
+    let value = conditions.mark(value);
+    format!("b.key = {key} AND b.value = {value}")
 }
 
 /// The pairs of `filter[tagged][i][key]` and `[value]`.
@@ -268,16 +273,17 @@ fn document(binding: &Binding) -> Resource {
 /// How ids of bindings that are inherited begin, so that one resource has one meaning.
 const INHERITED: &str = "etb-";
 
+fn effective_id(binding: &Binding, inherited: bool) -> String {
+    let id = binding.id.as_str();
+    if inherited { format!("{INHERITED}{}", id.trim_start_matches("tb-")) } else { id.to_owned() }
+}
+
 fn effective_document(binding: &Binding, inherited: bool) -> Resource {
     let attributes = json!({ "key": binding.key, "value": binding.value });
-    let id = binding.id.as_str();
-    match (&binding.project_id, inherited) {
-        (Some(project), true) => {
-            let id = format!("{INHERITED}{}", id.trim_start_matches("tb-"));
-            Resource::new("effective-tag-bindings", id, &attributes)
-                .link("inherited-from", format!("/api/v2/projects/{project}"))
-        }
-        _ => Resource::new("effective-tag-bindings", id, &attributes),
+    let document = Resource::new("effective-tag-bindings", effective_id(binding, inherited), &attributes);
+    match &binding.project_id {
+        Some(project) if inherited => document.link("inherited-from", format!("/api/v2/projects/{project}")),
+        _ => document,
     }
 }
 
@@ -286,54 +292,77 @@ async fn of(app: &App, bearer: Bearer<'_>) -> Result<Vec<Binding>> {
     app.db.all(db::AssertSqlSafe(sql), vec![bearer.id()]).await
 }
 
-async fn effective(app: &App, workspace: &WorkspaceId, project: &ProjectId) -> Result<Vec<Resource>> {
-    let own = of(app, Bearer::Workspace(workspace)).await?;
-    let inherited = of(app, Bearer::Project(project)).await?;
-    let inherited = inherited.iter().filter(|one| !own.iter().any(|mine| mine.key == one.key));
-    Ok(own
-        .iter()
-        .map(|binding| effective_document(binding, false))
-        .chain(inherited.map(|binding| effective_document(binding, true)))
-        .collect())
+/// The bindings that hold for workspaces whose ids follow, each with the workspace: its own first, then its project's.
+pub(crate) const OF_WORKSPACES: &str =
+    "SELECT w.id AS bearer, b.id, b.key, b.value, b.workspace_id, b.project_id, b.project_id IS NOT NULL AS inherited
+     FROM workspaces w JOIN tag_bindings b ON b.workspace_id = w.id OR (b.project_id = w.project_id AND NOT EXISTS
+       (SELECT 1 FROM tag_bindings own WHERE own.workspace_id = w.id AND own.key = b.key))
+     WHERE w.id";
+/// The same of projects, which inherit nothing.
+pub(crate) const OF_PROJECTS: &str =
+    "SELECT p.id AS bearer, b.id, b.key, b.value, b.workspace_id, b.project_id, FALSE AS inherited
+     FROM projects p JOIN tag_bindings b ON b.project_id = p.id WHERE p.id";
+
+/// A binding that holds for something.
+#[derive(FromRow)]
+struct Effective {
+    bearer: String,
+    inherited: bool,
+    #[sqlx(flatten)]
+    binding: Binding,
 }
 
-/// Whether the request includes effective bindings, so that documents must name them.
-pub(crate) fn included(cx: &Cx) -> bool {
-    cx.query("include").is_some_and(|text| text.replace('-', "_").contains("effective_tag_bindings"))
+/// The effective bindings of all `bearers`, by one statement.
+async fn effective(app: &App, of: &str, bearers: Vec<Arg>) -> Result<Vec<Effective>> {
+    let marks: Vec<String> = (1..=bearers.len()).map(|n| format!("${n}")).collect();
+    let sql = format!("{of} IN ({}) ORDER BY bearer, inherited, b.key", marks.join(", "));
+    app.db.all(db::AssertSqlSafe(sql), bearers).await
 }
 
-/// Names the effective bindings of a workspace in its document, when the request includes them.
-pub(crate) async fn name_effective(cx: &Cx, document: Resource, workspace: &Workspace) -> Result<Resource> {
-    if !included(cx) {
-        return Ok(document);
+async fn effective_list(cx: &Cx, of: &str, bearer: Arg) -> Result<Reply> {
+    let bindings = effective(&cx.app, of, vec![bearer]).await?;
+    let documents = bindings.iter().map(|one| effective_document(&one.binding, one.inherited)).collect();
+    cx.list(documents, &[]).await
+}
+
+/// Names the effective bindings in documents of workspaces or projects, when the request includes them.
+pub(crate) async fn name_effective(cx: &Cx, documents: Vec<Resource>, of: &str) -> Result<Vec<Resource>> {
+    let included = cx.query("include").unwrap_or_default().replace('-', "_");
+    if documents.is_empty() || !included.contains("effective_tag_bindings") {
+        return Ok(documents);
     }
-    let bindings = effective(&cx.app, &workspace.id, &workspace.project_id).await?;
-    let ids = bindings.into_iter().map(|binding| binding.id).collect();
-    Ok(document.relate("effective-tag-bindings", Linkage::Many("effective-tag-bindings", ids)))
+    let bearers = documents.iter().map(|document| Arg::from(&document.id)).collect();
+    let mut ids: HashMap<String, Vec<String>> = HashMap::new();
+    for one in effective(&cx.app, of, bearers).await? {
+        ids.entry(one.bearer).or_default().push(effective_id(&one.binding, one.inherited));
+    }
+    let named = documents.into_iter().map(|document| {
+        let ids = ids.remove(&document.id).unwrap_or_default();
+        document.relate("effective-tag-bindings", Linkage::Many("effective-tag-bindings", ids))
+    });
+    Ok(named.collect())
 }
 
-/// The same of a project.
-pub(crate) async fn name_of_project(cx: &Cx, document: Resource, project: &ProjectId) -> Result<Resource> {
-    if !included(cx) {
-        return Ok(document);
-    }
-    let bindings = of(&cx.app, Bearer::Project(project)).await?;
-    let ids = bindings.iter().map(|binding| binding.id.to_string()).collect();
-    Ok(document.relate("effective-tag-bindings", Linkage::Many("effective-tag-bindings", ids)))
+/// The same of one document.
+pub(crate) async fn name_effective_of_one(cx: &Cx, document: Resource, of: &str) -> Result<Resource> {
+    let named = name_effective(cx, vec![document], of).await?;
+    named.into_iter().next().ok_or(Error::NotFound)
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     // Ids come from documents that the caller was shown, so who may see them was decided there.
     loaders.add("effective-tag-bindings", |cx, ids| async move {
-        let mut found = Vec::new();
-        for id in ids {
-            let inherited = id.starts_with(INHERITED);
-            let stored = format!("tb-{}", id.trim_start_matches(INHERITED).trim_start_matches("tb-"));
-            let sql = format!("{BINDING} WHERE b.id = $1");
-            let binding: Option<Binding> = cx.app.db.one(db::AssertSqlSafe(sql), args![stored]).await?;
-            found.extend(binding.map(|binding| effective_document(&binding, inherited)));
-        }
-        Ok(found)
+        let stored =
+            |id: &String| format!("tb-{}", id.trim_start_matches(INHERITED).trim_start_matches("tb-"));
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{BINDING} WHERE b.id IN ({})", marks.join(", "));
+        let values = ids.iter().map(|id| Arg::from(stored(id))).collect();
+        let bindings: Vec<Binding> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+        let document = |id: &String| {
+            let binding = bindings.iter().find(|binding| binding.id.as_str() == stored(id))?;
+            Some(effective_document(binding, id.starts_with(INHERITED)))
+        };
+        Ok(ids.iter().filter_map(document).collect())
     });
 }
 
@@ -345,7 +374,7 @@ async fn list_of_workspace(cx: Cx) -> Result<Reply> {
 
 async fn effective_of_workspace(cx: Cx) -> Result<Reply> {
     let (workspace, _) = granted::<perm::ReadWorkspace>(&cx).await?;
-    cx.list(effective(&cx.app, &workspace.id, &workspace.project_id).await?, &[]).await
+    effective_list(&cx, OF_WORKSPACES, Arg::from(&workspace.id)).await
 }
 
 async fn bind_to_workspace(mut cx: Cx) -> Result<Reply> {
@@ -397,8 +426,7 @@ async fn list_of_project(cx: Cx) -> Result<Reply> {
 
 async fn effective_of_project(cx: Cx) -> Result<Reply> {
     let (project, _) = projects::find(&cx, cx.path("id")).await?;
-    let bindings = of(&cx.app, Bearer::Project(&project.id)).await?;
-    cx.list(bindings.iter().map(|binding| effective_document(binding, false)).collect(), &[]).await
+    effective_list(&cx, OF_PROJECTS, Arg::from(&project.id)).await
 }
 
 async fn bind_to_project(mut cx: Cx) -> Result<Reply> {

@@ -6,7 +6,6 @@
 mod list;
 mod shown;
 
-pub(crate) use list::escape_like;
 pub use shown::document;
 
 use crate::{projects, tags};
@@ -367,7 +366,7 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn answer(cx: &Cx, workspace: &Workspace, grants: &Grants) -> Result<Reply> {
-    let document = tags::name_effective(cx, document(workspace, grants), workspace).await?;
+    let document = tags::name_effective_of_one(cx, document(workspace, grants), tags::OF_WORKSPACES).await?;
     cx.one(document, INCLUDES).await
 }
 
@@ -430,18 +429,18 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     insert(&mut tx, &workspace).await?;
     tag(&app, &mut tx, &mut workspace, bindings, &names).await?;
     tx.commit().await?;
-    let document = tags::name_effective(&cx, document(&workspace, &grants), &workspace).await?;
+    let document =
+        tags::name_effective_of_one(&cx, document(&workspace, &grants), tags::OF_WORKSPACES).await?;
     cx.created(document, INCLUDES).await
 }
 
 /// The tool whose command line calls, by what it says of itself. Terraform's is known by its version alone, because other
 /// clients use the same library.
 fn engine_of(cx: &Cx) -> Option<&'static str> {
-    let header = |name: &str| cx.headers.get(name).and_then(|value| value.to_str().ok());
-    if header("user-agent").is_some_and(|agent| agent.starts_with("OpenTofu/")) {
+    if cx.header("user-agent").is_some_and(|agent| agent.starts_with("OpenTofu/")) {
         return Some("tofu");
     }
-    header("terraform-version").map(|_| "terraform")
+    cx.header("terraform-version").map(|_| "terraform")
 }
 
 /// Refuses one workspace more than site admins allow.

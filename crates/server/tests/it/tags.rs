@@ -72,6 +72,10 @@ on_both! {
         assert_eq!(names(&api, "search[exclude-tags]=web").await, ["bare"]);
         assert_eq!(names(&api, "filter[tagged][0][key]=env&filter[tagged][0][value]=dev").await, ["two"]);
         assert_eq!(names(&api, "filter[tagged][0][key]=env&filter[tagged][0][value]=").await, ["one", "two"]);
+        let ws = api.workspace("acme", "equal", json!({})).await;
+        api.patch(&format!("/workspaces/{ws}/tag-bindings"), bindings(&[("a=b", "c")])).await.expect(200);
+        assert_eq!(names(&api, "filter[tagged][0][key]=a%3Db&filter[tagged][0][value]=c").await, ["equal"]);
+        assert_eq!(names(&api, "filter[tagged][0][key]=a&filter[tagged][0][value]=b%3Dc").await, [""; 0]);
     }
 
     async fn a_project_lends_its_bindings_to_its_workspaces_unless_they_bind_the_same_key(server) {
@@ -93,6 +97,14 @@ on_both! {
         assert_eq!(names(&api, "filter[tagged][0][key]=env&filter[tagged][0][value]=dev").await, [""; 0]);
         let read = api.get(&format!("/workspaces/{ws}?include=effective_tag_bindings")).await.expect(200);
         assert_eq!(read.json["included"].as_array().unwrap().len(), 2);
+        api.workspace("acme", "bare", json!({})).await;
+        let list = api.get("/organizations/acme/workspaces?include=effective_tag_bindings").await.expect(200);
+        let named = |n: usize| list.json["data"][n]["relationships"]["effective-tag-bindings"]["data"].clone();
+        assert_eq!((named(0).as_array().unwrap().len(), named(1)), (2, json!([])), "each names its own");
+        let inherited = list.json["included"].as_array().unwrap().iter().filter(|one| one.get("links").is_some());
+        assert_eq!(inherited.count(), 1);
+        let projects = api.get("/organizations/acme/projects?q=platform&include=effective_tag_bindings").await;
+        assert_eq!(projects.expect(200).json["included"].as_array().unwrap().len(), 2);
     }
 
     async fn a_resource_has_at_most_ten_bindings_and_a_refused_request_sets_none(server) {

@@ -3,18 +3,19 @@
 use super::{Bearer, Pair, bind, check, unbind};
 use crate::{
     Workspace,
-    workspaces::{by_id, escape_like, granted, hold},
+    conditions::Conditions,
+    workspaces::{by_id, granted, hold},
 };
 use accounts::organizations;
-use authz::{OrganizationPermission, Visible, perm};
+use authz::{OrganizationPermission, perm};
 use axum::http::Method;
-use db::{Arg, FromRow, Tx, args};
-use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes};
+use db::{FromRow, Tx, args};
+use http_api::{App, Cx, Data, Error, Linkage, Member, Reply, Resource, Result, Routes};
 use kernel::{
     Paged, Timestamp,
     ids::{OrganizationId, TagId, WorkspaceId},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Flat tags that one request may name.
 const MOST_FLAT: usize = 1000;
@@ -42,18 +43,11 @@ pub(crate) async fn related_tags<A>(
     organization: &OrganizationId,
     data: &Data<A>,
 ) -> Result<Vec<String>> {
-    let Some(list) = data.relationship("tags").and_then(Value::as_array) else { return Ok(vec![]) };
-    let list: Vec<Data<Map<String, Value>>> =
-        serde_json::from_value(Value::from(list.clone())).map_err(|e| Error::Unprocessable(e.to_string()))?;
-    named(tx, organization, list).await
+    named(tx, organization, data.related_list("tags")?.unwrap_or_default()).await
 }
 
 /// Tags named by `id` or by the attribute `name`.
-async fn named(
-    tx: &mut Tx,
-    organization: &OrganizationId,
-    list: Vec<Data<Map<String, Value>>>,
-) -> Result<Vec<String>> {
+async fn named(tx: &mut Tx, organization: &OrganizationId, list: Vec<Member>) -> Result<Vec<String>> {
     if list.len() > MOST_FLAT {
         return Err(Error::invalid("tags", format!("One request may name {MOST_FLAT} tags")));
     }
@@ -152,36 +146,23 @@ async fn remove_flat(mut cx: Cx) -> Result<Reply> {
 async fn list(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let page = cx.page();
-    let mut values = args![&organization.id];
-    let mut mark = |value: Arg| {
-        values.push(value);
-        format!("${}", values.len())
-    };
+    let mut conditions = Conditions::of("t.organization_id", &organization.id);
     // Of those workspaces that the caller may see.
-    let seen = match grants.visible() {
-        Visible::All => String::new(),
-        Visible::Of { workspaces, projects } => {
-            let ids: Vec<String> = workspaces.into_iter().map(|id| mark(Arg::from(id))).collect();
-            let groups: Vec<String> = projects.into_iter().map(|id| mark(Arg::from(id))).collect();
-            let list =
-                |marks: Vec<String>| if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
-            format!(" AND (w.id IN ({}) OR w.project_id IN ({}))", list(ids), list(groups))
-        }
-    };
-    let mut condition = format!(
-        "WHERE t.organization_id = $1 AND EXISTS (SELECT 1 FROM tag_bindings b JOIN workspaces w ON w.id = b.workspace_id
+    let seen = conditions.visible(&grants).map(|visible| format!(" AND {visible}")).unwrap_or_default();
+    conditions.require(format!(
+        "EXISTS (SELECT 1 FROM tag_bindings b JOIN workspaces w ON w.id = b.workspace_id
            WHERE w.organization_id = t.organization_id AND b.key = t.name{seen})"
-    );
+    ));
     if let Some(text) = cx.query("q").filter(|text| !text.is_empty()) {
-        let pattern = format!("%{}%", escape_like(&text.to_lowercase()));
-        condition.push_str(&format!(" AND LOWER(t.name) LIKE {} ESCAPE '\\'", mark(Arg::from(pattern))));
+        conditions.contains("t.name", text);
     }
     if let Some(id) = cx.query("filter[exclude][taggable][id]").filter(|id| !id.is_empty()) {
-        let id = mark(Arg::from(id));
-        condition.push_str(&format!(
-            " AND NOT EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = {id} AND b.key = t.name)"
+        let id = conditions.mark(id);
+        conditions.require(format!(
+            "NOT EXISTS (SELECT 1 FROM tag_bindings b WHERE b.workspace_id = {id} AND b.key = t.name)"
         ));
     }
+    let (condition, values) = (format!("WHERE {}", conditions.text()), conditions.values());
     let count = format!("SELECT COUNT(*) FROM tags t {condition}");
     let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), values.clone()).await?;
     let sql = format!("{TAG} {condition} ORDER BY t.name LIMIT {} OFFSET {}", page.limit(), page.offset());
