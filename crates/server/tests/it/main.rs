@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod acceptance;
+mod admin;
 mod matrix;
 mod program;
 mod remote_state;
