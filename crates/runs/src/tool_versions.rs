@@ -60,25 +60,22 @@ async fn read(cx: Cx, tool: Tool) -> Result<Reply> {
 
 /// Version and document of each, the newest first.
 async fn all(cx: &Cx, tool: Tool) -> Result<Vec<(String, Resource)>> {
-    let mut engines = cx.app.area::<Jobs>().runner.engines().installed(tool).await;
-    let order = |version: &str| -> Vec<u64> {
-        version.split(['.', '-']).map(|number| number.parse().unwrap_or(0)).collect()
-    };
-    engines.sort_by_key(|engine| std::cmp::Reverse(order(&engine.version)));
     let kind = if tool == Tool::Terraform { "terraform-versions" } else { "opentofu-versions" };
+    let usage: Vec<(String, i64)> = cx
+        .app
+        .db
+        .all(
+            "SELECT terraform_version, COUNT(*) FROM workspaces WHERE engine = $1 GROUP BY terraform_version",
+            args![tool.to_string()],
+        )
+        .await?;
     let mut found = Vec::new();
-    for engine in engines {
-        let used: Option<(i64,)> = cx
-            .app
-            .db
-            .one(
-                "SELECT COUNT(*) FROM workspaces WHERE engine = $1 AND terraform_version = $2",
-                args![tool.to_string(), engine.version.as_str()],
-            )
-            .await?;
+    for engine in cx.app.area::<Jobs>().runner.engines().installed(tool).await {
+        let used =
+            usage.iter().find(|(version, _)| *version == engine.version).map_or(0, |(_, count)| *count);
         let attributes = json!({
             "version": engine.version, "url": null, "sha": null, "official": true, "enabled": true, "beta": false,
-            "deprecated": false, "deprecated-reason": null, "usage": used.map_or(0, |(count,)| count), "archs": [],
+            "deprecated": false, "deprecated-reason": null, "usage": used, "archs": [],
         });
         let id = format!("tool-{}", engine.version.replace(['.', '+'], "-"));
         found.push((engine.version, Resource::new(kind, id, &attributes)));

@@ -17,6 +17,7 @@ mod version;
 use download::{DownloadError, Downloader, Source};
 use places::{Candidate, Identity, Prober};
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fmt::{self, Write},
     path::PathBuf,
@@ -219,19 +220,21 @@ impl Engines {
         Err(EngineError::NotFound { asked: format!("{tool} {wanted}"), looked })
     }
 
-    /// The engines of a tool that are on this machine, in the order in which they are tried. Downloads nothing.
+    /// The engines of a tool that are on this machine, one of each version, the newest first. Downloads nothing.
     pub async fn installed(&self, tool: Tool) -> Vec<Engine> {
-        let mut found: Vec<Engine> = Vec::new();
+        let mut found = BTreeMap::new();
         for origin in LOCAL {
-            for candidate in self.prober.candidates(&self.config, origin, tool).await {
-                let Ok(identity) = candidate.identity else { continue };
-                let version = identity.version.to_string();
-                if identity.tool == tool && !found.iter().any(|known| known.version == version) {
-                    found.push(Engine { path: candidate.real, tool, version, origin });
+            for Candidate { real: path, identity, .. } in
+                self.prober.candidates(&self.config, origin, tool).await
+            {
+                let Ok(identity) = identity else { continue };
+                if identity.tool == tool {
+                    let version = identity.version.to_string();
+                    found.entry(identity.version).or_insert(Engine { path, tool, version, origin });
                 }
             }
         }
-        found
+        found.into_values().rev().collect()
     }
 
     /// What a new workspace gets: the configured engine; else one from `PATH`, Terraform before OpenTofu; else one from
