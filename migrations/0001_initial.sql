@@ -207,7 +207,7 @@ CREATE TABLE runs (
   number BIGINT NOT NULL,             -- order within the workspace, from 1
   configuration_version_id TEXT NOT NULL,
   status TEXT NOT NULL,               -- repeated from `life` for queries
-  operation TEXT NOT NULL,            -- plan_only | save_plan | refresh_only | destroy | empty_apply | plan_and_apply
+  operation TEXT NOT NULL,            -- exec | plan_only | save_plan | refresh_only | destroy | empty_apply | plan_and_apply
   final BOOLEAN NOT NULL,
   life TEXT NOT NULL,                 -- JSON of life::Run: the facts that step() decides on
   message TEXT NOT NULL,
@@ -223,7 +223,7 @@ CREATE TABLE runs (
   plan_log_id TEXT,
   plan_json_id TEXT,
   plan_redacted_id TEXT,
-  kept_id TEXT,                       -- what the plan left for the apply
+  kept_id TEXT,                       -- what the plan left for the apply; the file that an operation made
   apply_log_id TEXT,
   snapshot_id TEXT,                   -- the newest state that the engine wrote while it applies
   state_version_id TEXT,              -- the state version that this run wrote last

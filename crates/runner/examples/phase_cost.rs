@@ -164,6 +164,7 @@ fn job(run: &str, phase: Phase) -> Job {
         configuration_version: "cv-1".into(),
         tool: Tool::Terraform,
         version: None,
+        operation: None,
         working_directory: String::new(),
         structured_output: false,
         destroy: false,

@@ -3,7 +3,7 @@
 use crate::{
     engine::Engine,
     folder::Folder,
-    job::{Counts, Job, Outcome, Phase, PlanArtifacts, Signal},
+    job::{Counts, Job, Operated, Outcome, Phase, PlanArtifacts, Signal},
     launch::Launcher,
     pack::{self, Facts},
     phase::{Execution, Stop},
@@ -50,8 +50,59 @@ impl Ended<'_> {
             self.hidden = phase.read(&["hidden"], SHOWN).ok().flatten().unwrap_or_default();
         }
         match self.execution.job.phase {
+            Phase::Plan if self.execution.job.operation.is_some() => self.operation(steps, &phase).await,
             Phase::Plan => self.plan(steps, phase.kind(b"generated.tf") == Some(FileType::RegularFile)).await,
             Phase::Apply => self.apply(steps).await,
+        }
+    }
+
+    async fn operation(mut self, steps: Steps, phase: &Folder) -> Outcome {
+        let state = self.state().await;
+        // An engine that had finished when the interrupt came has done everything.
+        let done = steps.main == Some(0);
+        if !done && let Some(outcome) = self.stopped(state.as_ref()) {
+            return outcome;
+        }
+        let file = match self.file(phase) {
+            Ok(file) => file,
+            Err(error) => {
+                self.hidden
+                    .extend_from_slice(format!("\nThe file it wrote cannot be read: {error}\n").as_bytes());
+                None
+            }
+        };
+        let failure = if done {
+            let hidden = std::mem::take(&mut self.hidden);
+            self.end_log(&hidden);
+            None
+        } else {
+            Some(self.why_it_failed(&steps))
+        };
+        Outcome::Operated(Operated { failure, state, file, engine_version: self.engine.version })
+    }
+
+    /// What an operation wrote to be returned.
+    fn file(&self, phase: &Folder) -> io::Result<Option<Vec<u8>>> {
+        let name = self.execution.job.operation.as_ref().and_then(|operation| operation.file.as_deref());
+        let Some(name) = name else { return Ok(None) };
+        let mut path = vec!["config"];
+        path.extend(self.folder.components().filter_map(|part| part.as_os_str().to_str()));
+        path.push(name);
+        phase.read(&path, self.execution.runner.config.artifact_bytes)
+    }
+
+    /// The newest complete state that the engine wrote.
+    async fn state(&mut self) -> Option<Vec<u8>> {
+        let (job, dir) = (Arc::clone(&self.execution.job), self.execution.dir.clone());
+        let limit = self.execution.runner.config.artifact_bytes;
+        let rescued = self.rescued.take();
+        match spawn_blocking(move || dir.state(&job, limit)).await {
+            Ok(Ok(state)) => state.or(rescued),
+            Ok(Err(error)) => {
+                tracing::error!(run = %self.execution.job.run, %error, "the state of a run cannot be read");
+                rescued
+            }
+            Err(_) => rescued,
         }
     }
 
@@ -84,17 +135,7 @@ impl Ended<'_> {
     }
 
     async fn apply(mut self, steps: Steps) -> Outcome {
-        let (job, dir) = (Arc::clone(&self.execution.job), self.execution.dir.clone());
-        let limit = self.execution.runner.config.artifact_bytes;
-        let rescued = self.rescued.take();
-        let state = match spawn_blocking(move || dir.state(&job, limit)).await {
-            Ok(Ok(state)) => state.or(rescued),
-            Ok(Err(error)) => {
-                tracing::error!(run = %self.execution.job.run, %error, "the state of an apply cannot be read");
-                rescued
-            }
-            Err(_) => rescued,
-        };
+        let state = self.state().await;
         // An engine that had finished when the interrupt came has applied everything.
         if steps.main == Some(0) {
             self.end_log(b"");
@@ -108,9 +149,9 @@ impl Ended<'_> {
 
     /// The outcome of a phase that was stopped from outside.
     fn stopped(&mut self, state: Option<&Vec<u8>>) -> Option<Outcome> {
-        let name = self.execution.job.phase.name();
         match self.stop? {
             Stop::TimedOut => {
+                let name = self.execution.job.main();
                 let message = format!("{name} timed out after {}", words(self.execution.job.timeout));
                 self.end_log(format!("\nThe {message} and was stopped.\n").as_bytes());
                 Some(Outcome::Failed { message, state: state.cloned(), plan: None })
@@ -123,15 +164,20 @@ impl Ended<'_> {
     }
 
     fn failed(&mut self, steps: &Steps, state: Option<Vec<u8>>) -> Outcome {
+        Outcome::Failed { message: self.why_it_failed(steps), state, plan: None }
+    }
+
+    /// The failure in one line. Ends the log with what has not been shown yet.
+    fn why_it_failed(&mut self, steps: &Steps) -> String {
         let mut last = std::mem::take(&mut self.hidden);
-        let mut message = steps.failure(self.execution.job.phase);
+        let mut message = steps.failure(&self.execution.job.main());
         if self.no_room_left(&last) {
             // The engine's own words about it may have found no room in the log.
             message.push_str(": the server's disk is full; its operator has to free space, then try again");
             last.extend_from_slice(format!("\n{message}\n").as_bytes());
         }
         self.end_log(&last);
-        Outcome::Failed { message, state, plan: None }
+        message
     }
 
     /// Whether the disk of the work directory is full, or a step said so.

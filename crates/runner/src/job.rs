@@ -67,6 +67,22 @@ pub struct Variable {
     pub sensitive: bool,
 }
 
+/// A command of the engine that a run carries out in place of a plan: `import`, `state mv`, `console` …
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The command, one word an item: `["state", "mv"]`.
+    pub command: Vec<String>,
+    /// Its options and operands, as the engine gets them; no shell reads them.
+    pub arguments: Vec<String>,
+    /// The command takes input variables.
+    pub takes_variables: bool,
+    /// What the command reads from its standard input. Never written to `begun.json`.
+    #[serde(skip)]
+    pub input: Secret,
+    /// The name of the file that the command writes where it is started, if it writes one.
+    pub file: Option<String>,
+}
+
 /// One phase of one run, with all that was frozen for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
@@ -90,6 +106,8 @@ pub struct Job {
     pub tool: Tool,
     /// The engine's version or constraint; `None` takes what the runner has.
     pub version: Option<String>,
+    /// What the plan phase does in place of a plan.
+    pub operation: Option<Operation>,
     /// Folder inside the archive in which the engine is started; empty for its root.
     pub working_directory: String,
     /// The log is the engine's JSON lines instead of text.
@@ -117,6 +135,16 @@ pub struct Job {
     pub run_variables: Vec<(String, String)>,
     /// How long the phase may take before it is interrupted.
     pub timeout: Duration,
+}
+
+impl Job {
+    /// What the job's main step is called: `plan`, `apply`, `state mv`.
+    pub(crate) fn main(&self) -> String {
+        match &self.operation {
+            Some(operation) => operation.command.join(" "),
+            None => self.phase.name().to_owned(),
+        }
+    }
 }
 
 /// What the server wants of a running phase. Only ever rises.
@@ -196,10 +224,24 @@ impl std::fmt::Debug for PlanArtifacts {
     }
 }
 
+/// What an operation leaves to be stored.
+pub struct Operated {
+    /// Why it failed, in one line; the log says more. `None` when it did not.
+    pub failure: Option<String>,
+    /// The complete state as it is after it, which may be the one it was given.
+    pub state: Option<Vec<u8>>,
+    /// Content of [`Operation::file`], where it was written.
+    pub file: Option<Vec<u8>>,
+    /// The engine's version, as `1.11.4`.
+    pub engine_version: String,
+}
+
 /// How a phase ended.
 pub enum Outcome {
     /// The plan is made.
     Planned(Box<PlanArtifacts>),
+    /// The operation of [`Job::operation`] came to its end.
+    Operated(Operated),
     /// The plan is carried out.
     Applied {
         /// The engine's final state, which may be the one it was given; `None` when it wrote none.
@@ -231,6 +273,12 @@ impl std::fmt::Debug for Outcome {
         let bytes = |state: &Option<Vec<u8>>| state.as_ref().map(Vec::len);
         match self {
             Self::Planned(plan) => f.debug_tuple("Planned").field(plan).finish(),
+            Self::Operated(Operated { failure, state, file, .. }) => f
+                .debug_struct("Operated")
+                .field("failure", failure)
+                .field("state", &bytes(state))
+                .field("file", &bytes(file))
+                .finish(),
             Self::Applied { state, counts } => {
                 f.debug_struct("Applied").field("state", &bytes(state)).field("counts", counts).finish()
             }
@@ -269,6 +317,7 @@ pub(crate) mod tests {
             configuration_version: "cv-1".into(),
             tool: Tool::Terraform,
             version: None,
+            operation: None,
             working_directory: String::new(),
             structured_output: false,
             destroy: false,

@@ -2,7 +2,7 @@
 
 use crate::{
     engine::Engine,
-    job::{Job, Phase},
+    job::{Job, Operation, Phase},
     process::Held,
     runner::RunnerConfig,
     script,
@@ -41,26 +41,38 @@ impl Launcher<'_> {
             first.push(b'\n');
         }
         let log = self.dir.open_log(&first)?;
-        let options = script::options(
+        let script = match (self.job.phase, &self.job.operation) {
+            (Phase::Plan, Some(operation)) => {
+                let mut command = self.command(script::OPERATION, &prepared.cwd, &environment)?;
+                command.arg(self.input(operation)?);
+                command.args(script::operation(self.job, operation, &prepared.up, &prepared.files));
+                return self.held(&command, &log);
+            }
+            (Phase::Plan, None) => script::PLAN,
+            (Phase::Apply, _) => script::APPLY,
+        };
+        let mut command = self.command(script, &prepared.cwd, &environment)?;
+        if self.job.phase == Phase::Apply {
+            command.arg(if prepared.warm { "warm" } else { "init" });
+        }
+        command.args(script::options(
             self.job,
             &prepared.up,
             &prepared.files,
             self.job.structured_output && speaks_json(&self.engine.version),
             environment.parallelism,
-        );
-        let mut command = self.command(
-            match self.job.phase {
-                Phase::Plan => script::PLAN,
-                Phase::Apply => script::APPLY,
-            },
-            &prepared.cwd,
-            &environment,
-        )?;
-        if self.job.phase == Phase::Apply {
-            command.arg(if prepared.warm { "warm" } else { "init" });
-        }
-        command.args(options);
+        ));
         self.held(&command, &log)
+    }
+
+    /// The file that an operation reads.
+    fn input(&self, operation: &Operation) -> io::Result<PathBuf> {
+        if operation.input.expose().is_empty() {
+            return Ok(PathBuf::from("/dev/null"));
+        }
+        let file = self.dir.phase(self.job.phase).join("input");
+        fs::write(&file, operation.input.expose())?;
+        Ok(file)
     }
 
     /// Starts the command that prints the providers' schemas.

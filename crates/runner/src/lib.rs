@@ -37,6 +37,7 @@ mod watch;
 mod workdir;
 
 pub use job::{
-    Boxed, Category, Control, ControlError, Counts, Job, Outcome, Phase, PlanArtifacts, Signal, Variable,
+    Boxed, Category, Control, ControlError, Counts, Job, Operated, Operation, Outcome, Phase, PlanArtifacts,
+    Signal, Variable,
 };
 pub use runner::{Leftover, Runner, RunnerConfig};

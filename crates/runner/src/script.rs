@@ -5,7 +5,10 @@
 //! interrupt that a cancel sends to the whole group, so that the engine's answer to it is still recorded, and
 //! starts no further step.
 
-use crate::{job::Job, job::Phase, variables::Files};
+use crate::{
+    job::{Job, Operation, Phase},
+    variables::Files,
+};
 
 /// `$1` engine, `$2` phase's folder, then the options of `plan`. The shell's own variables have names that no workspace
 /// gives its environment variables, because assigning to one of those would change what the engine gets.
@@ -45,6 +48,23 @@ if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
   echo applying >>"$_ff_phase/exits"
   "$_ff_engine" apply "$@"
   echo apply $? >>"$_ff_phase/exits"
+fi
+echo end >>"$_ff_phase/exits"
+"#;
+
+/// `$1` engine, `$2` phase's folder, `$3` what the operation reads, then the operation and its arguments.
+pub(crate) const OPERATION: &str = r#"
+read -r _ff_go && exec </dev/null || exit
+_ff_stop=
+trap _ff_stop=1 INT
+_ff_engine=$1 _ff_phase=$2 _ff_input=$3
+shift 3
+"$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
+_ff_code=$?
+echo init $_ff_code >"$_ff_phase/exits"
+if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
+  "$_ff_engine" "$@" <"$_ff_input"
+  echo operation $? >>"$_ff_phase/exits"
 fi
 echo end >>"$_ff_phase/exits"
 "#;
@@ -92,10 +112,42 @@ pub(crate) fn options(
     options
 }
 
+/// An operation's command line: the command, the options that are ours, the rest.
+pub(crate) fn operation(job: &Job, operation: &Operation, up: &str, files: &Files) -> Vec<String> {
+    let mut words = operation.command.clone();
+    words.push("-no-color".to_owned());
+    if operation.command == ["console"] {
+        // It alone does not ask its backend where the state is, but takes a `terraform.tfstate` where it is started.
+        words.push(format!("-state={up}state/{}/terraform.tfstate", job.workspace));
+    }
+    if operation.takes_variables {
+        words.extend(files.iter().map(|(name, _)| format!("-var-file={up}{name}")));
+    }
+    words.extend(operation.arguments.iter().cloned());
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::job::tests::job;
+
+    #[test]
+    fn variables_go_only_to_operations_that_take_them() {
+        let mut import = Operation {
+            command: vec!["import".into()],
+            arguments: vec!["a.b".into(), "-id".into()],
+            takes_variables: true,
+            ..Operation::default()
+        };
+        let files: Files = vec![("ws.tfvars.json", Vec::new())];
+        assert_eq!(
+            operation(&job(), &import, "../", &files),
+            ["import", "-no-color", "-var-file=../ws.tfvars.json", "a.b", "-id"]
+        );
+        import.takes_variables = false;
+        assert_eq!(operation(&job(), &import, "../", &files), ["import", "-no-color", "a.b", "-id"]);
+    }
 
     #[test]
     fn every_option_of_a_run_becomes_one_argument() {

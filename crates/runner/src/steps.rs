@@ -1,12 +1,12 @@
 //! How far a phase's steps came, as the shell wrote it down.
 
-use crate::{folder::Folder, job::Phase};
+use crate::folder::Folder;
 
 /// Exit codes of the steps; `None` for one that did not come to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Steps {
     pub(crate) init: Option<i32>,
-    /// Of `plan` or `apply`.
+    /// Of `plan` or `apply`, or of the operation.
     pub(crate) main: Option<i32>,
     pub(crate) show: Option<i32>,
     /// The apply was started.
@@ -27,7 +27,7 @@ impl Steps {
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             match line.split_once(' ').unwrap_or((line, "")) {
                 ("init", code) => steps.init = code.parse().ok(),
-                ("plan" | "apply", code) => steps.main = code.parse().ok(),
+                ("plan" | "apply" | "operation", code) => steps.main = code.parse().ok(),
                 ("show", code) => steps.show = code.parse().ok(),
                 ("applying", _) => steps.applying = true,
                 ("end", _) => steps.ended = true,
@@ -42,15 +42,15 @@ impl Steps {
         matches!(self.main, Some(0 | 2)) && self.show == Some(0)
     }
 
-    /// The step that failed, in one line.
-    pub(crate) fn failure(&self, phase: Phase) -> String {
+    /// The step that failed, in one line; `main` is what the main step is called.
+    pub(crate) fn failure(&self, main: &str) -> String {
         match *self {
             Self { init: Some(code), .. } if code != 0 => format!("init failed with exit code {code}"),
             Self { main: Some(0 | 2), show: Some(code), .. } => {
                 format!("the plan was made, but describing it failed with exit code {code}")
             }
-            Self { main: Some(code), .. } => format!("{} failed with exit code {code}", phase.name()),
-            _ => format!("{} came to no end; its processes were killed", phase.name()),
+            Self { main: Some(code), .. } => format!("{main} failed with exit code {code}"),
+            _ => format!("{main} came to no end; its processes were killed"),
         }
     }
 

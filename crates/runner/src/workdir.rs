@@ -8,7 +8,7 @@
 //!   ready.json, warm/       after a plan: [`Ready`], and the engine's `.terraform`
 //!   plan/ or apply/         what the engine may write to; its HOME
 //!     config/  tmp/  state/<workspace>/terraform.tfstate
-//!     *.tfvars              variables files
+//!     *.tfvars, input       variables files; what an operation reads
 //!     exits, hidden         how the steps ended, and what those printed that are silent while they succeed
 //!     plan.tfplan, show.out, generated.tf
 //! ```

@@ -7,9 +7,10 @@ use crate::{
     configuration_versions::{self, ConfigurationVersion},
     document,
     life::{Asked, Circumstances, Creation},
+    operations,
     runs::{self, After, Options, Results, Row, Run, Variables},
 };
-use authz::{RunsLevel, perm};
+use authz::{RunsLevel, WorkspacePermissions, perm};
 use db::{Tx, args};
 use http_api::{App, Cx, Data, Error, Reply, Result};
 use kernel::ids::{ApplyId, ConfigurationVersionId, PlanId, RunId, UserId, WorkspaceId};
@@ -36,6 +37,15 @@ pub(crate) struct Attributes {
     variables: Option<Vec<RunVariable>>,
     allow_config_generation: Option<bool>,
     debugging_mode: Option<bool>,
+    exec: Option<Exec>,
+}
+
+/// A command to be carried out in place of a plan: [`crate::operations`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Exec {
+    arguments: Vec<String>,
+    input: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +66,7 @@ impl Attributes {
             allow_empty_apply: self.allow_empty_apply,
             auto_apply: self.auto_apply,
             terraform_version: self.terraform_version.clone().filter(|version| !version.is_empty()),
+            exec: self.exec.is_some(),
             replaces: self.replace_addrs.as_ref().is_some_and(|addresses| !addresses.is_empty()),
         }
     }
@@ -87,12 +98,12 @@ pub struct Sealed {
     variables: Vec<u8>,
 }
 
-/// Freezes the variables of a workspace as they are now.
-pub async fn freeze(app: &App, workspace: &Workspace, run: Vec<(String, String)>) -> Result<Sealed> {
+/// Freezes the variables of a workspace as they are now, with what is the run's `own`.
+pub async fn freeze(app: &App, workspace: &Workspace, own: Variables) -> Result<Sealed> {
     let id = RunId::new(&app.env);
     let workspace_values = variables::values(app, &workspace.organization_id, &workspace.id).await?;
     let plain =
-        serde_json::to_vec(&Variables { workspace: workspace_values, run }).map_err(Error::internal)?;
+        serde_json::to_vec(&Variables { workspace: workspace_values, ..own }).map_err(Error::internal)?;
     let key = app.data_key(&workspace.organization_id).await?;
     Ok(Sealed { variables: key.seal(&app.env, id.as_str(), &plain), id })
 }
@@ -147,7 +158,11 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
         data.related("workspace").ok_or_else(|| Error::invalid("workspace", "Workspace can't be blank"))?;
     let (workspace, grants) =
         workspaces::workspaces::granted_by_id::<perm::QueuePlan>(&cx, workspace).await?;
-    let may_apply = grants.workspace(&workspace.id, &workspace.project_id).runs >= RunsLevel::Apply;
+    let held = grants.workspace(&workspace.id, &workspace.project_id);
+    let may_apply = held.runs >= RunsLevel::Apply;
+    if let Some(exec) = &data.attributes.exec {
+        permit(exec, &held)?;
+    }
     let configuration = match data.related("configuration-version") {
         Some(id) => given_configuration(&cx, id, &workspace).await?,
         None => latest_configuration(&cx.app, &workspace).await?,
@@ -162,7 +177,9 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
     let run_variables = asked.variables.as_deref().unwrap_or_default();
     let run_variables = run_variables.iter().map(|v| (v.key.clone(), v.value.clone())).collect();
     let app = cx.app.clone();
-    let variables = freeze(&app, &workspace, run_variables).await?;
+    let input = asked.exec.as_ref().map(|exec| exec.input.clone()).unwrap_or_default();
+    let own = Variables { run: run_variables, input, ..Variables::default() };
+    let variables = freeze(&app, &workspace, own).await?;
     let mut tx = app.db.begin().await?;
     let held = hold(&mut tx, &workspace.id).await?;
     if held.execution_mode == "local" {
@@ -175,7 +192,10 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
         configuration: &configuration,
         asked: asked.asked(),
         options: Options {
-            message: asked.message.clone().unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()),
+            message: asked.message.clone().unwrap_or_else(|| match &asked.exec {
+                Some(exec) => exec.arguments.join(" "),
+                None => DEFAULT_MESSAGE.to_owned(),
+            }),
             refresh: asked.refresh.unwrap_or(true),
             target_addrs: asked.target_addrs.clone().unwrap_or_default(),
             replace_addrs: asked.replace_addrs.clone().unwrap_or_default(),
@@ -187,9 +207,11 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
             allow_empty_apply: asked.allow_empty_apply,
             allow_config_generation: asked.allow_config_generation.unwrap_or(false),
             debugging_mode: asked.debugging_mode.unwrap_or(false),
+            exec: asked.exec.as_ref().map(|exec| exec.arguments.clone()),
         },
         source: source(&cx),
-        json_lines: reads_json_lines(&cx),
+        // Of other commands than `plan` the output is text, whatever the workspace likes.
+        json_lines: reads_json_lines(&cx) && asked.exec.is_none(),
         created_by: cx.actor()?.user_id().clone(),
         may_apply,
         variables,
@@ -199,6 +221,28 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
     let document = document::run(&app, &run, &held, &grants, document::Related::none());
     after.perform(&app);
     cx.created(document, document::INCLUDES).await
+}
+
+/// Whether the caller may have this operation carried out.
+fn permit(exec: &Exec, held: &WorkspacePermissions) -> Result<()> {
+    let allowed = operations::parse(&exec.arguments).map_err(|why| Error::invalid("exec.arguments", why))?;
+    if let Err(missing) = allowed.permitted(held) {
+        return Err(Error::Forbidden(format!(
+            "`{}` needs the right of {missing} in this workspace",
+            allowed.operation.command.join(" ")
+        )));
+    }
+    if exec.input.len() > operations::INPUT_BYTES {
+        let most = operations::INPUT_BYTES >> 10;
+        return Err(Error::invalid("exec.input", format!("is larger than {most} KiB")));
+    }
+    if !exec.input.is_empty() && !allowed.reads_input {
+        return Err(Error::invalid(
+            "exec.input",
+            format!("must be empty: `{}` reads nothing", allowed.operation.command.join(" ")),
+        ));
+    }
+    Ok(())
 }
 
 fn source(cx: &Cx) -> &'static str {

@@ -5,6 +5,7 @@
 use crate::{
     create,
     life::{self, Status, StatusGroup},
+    operations,
     queue::{Entry, Line, Lock, WaitingFor},
     runs::{self, COLUMNS, Row, Run},
 };
@@ -443,6 +444,8 @@ fn attributes(
         created_at: String,
         debugging_mode: bool,
         error_message: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exec: Option<Exec<'a>>,
         force_cancel_available_at: Option<String>,
         has_changes: bool,
         is_destroy: bool,
@@ -466,6 +469,12 @@ fn attributes(
         #[serde(skip_serializing_if = "Option::is_none")]
         waiting_for: Option<Value>,
     }
+    /// An operation's command line, and the name of the file that it made.
+    #[derive(Serialize)]
+    struct Exec<'a> {
+        arguments: &'a [String],
+        file: Option<String>,
+    }
     let life = &run.life;
     json!(Document {
         actions: life::actions(life, life.instant(now)),
@@ -476,6 +485,10 @@ fn attributes(
         created_at: run.row.created_at.iso8601(),
         debugging_mode: run.options.debugging_mode,
         error_message: life.error_message.as_deref(),
+        exec: run.options.exec.as_deref().map(|arguments| Exec {
+            arguments,
+            file: run.row.kept_id.as_ref().and_then(|_| operations::file_of(arguments)),
+        }),
         force_cancel_available_at: life.force_cancel_available_at().map(Timestamp::iso8601),
         has_changes: life.has_changes.unwrap_or(false),
         is_destroy: life.options.is_destroy,

@@ -14,6 +14,7 @@ use crate::{
     jobs::Jobs,
     life::{self, Counts, Event},
     logs::{self, LiveLog},
+    operations,
     runs::{self, Run, Variables},
 };
 use bytes::Bytes;
@@ -217,6 +218,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         configuration_version: run.row.configuration_version_id.clone(),
         tool: if workspace.engine == "tofu" { Tool::Tofu } else { Tool::Terraform },
         version: Some(run.options.terraform_version.clone()).filter(|version| version != "latest"),
+        operation: operation(run, variables.input)?,
         working_directory: workspace.working_directory.clone(),
         structured_output: run.results.structured_output,
         destroy: run.life.options.is_destroy,
@@ -231,6 +233,13 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         run_variables: variables.run,
         timeout: Duration::from_secs(seconds),
     })
+}
+
+/// What an operation's run is to do. Its command line was found allowed when the run was made.
+fn operation(run: &Run, input: String) -> Result<Option<runner::Operation>> {
+    let Some(words) = &run.options.exec else { return Ok(None) };
+    let allowed = operations::parse(words).map_err(Error::internal)?;
+    Ok(Some(runner::Operation { input: kernel::Secret::new(input), ..allowed.operation }))
 }
 
 /// How the runner reaches this server: in the same process, straight to the store.
@@ -350,6 +359,10 @@ impl Finished<'_> {
             (Outcome::Planned(plan), _) => {
                 Event::PlanFinished { has_changes: plan.has_changes, counts: counts(plan.counts) }
             }
+            (Outcome::Operated(operated), _) => match &operated.failure {
+                None => Event::PlanFinished { has_changes: false, counts: Counts::default() },
+                Some(message) => Event::PlanFailed { message: message.clone() },
+            },
             (Outcome::Applied { .. }, _) => Event::ApplyFinished,
             (Outcome::Canceled { .. }, _) if run.life.cancel.is_some() => Event::WorkerStopped,
             (Outcome::Canceled { .. }, Phase::Plan) => Event::PlanFailed { message: STOPPED.to_owned() },
@@ -374,7 +387,31 @@ impl Finished<'_> {
             Outcome::Applied { state, .. }
             | Outcome::Failed { state, .. }
             | Outcome::Canceled { state, .. } => state.as_ref(),
+            Outcome::Operated(operated) => operated.state.as_ref(),
             Outcome::Planned(_) => None,
+        }
+    }
+
+    /// The state that is to be stored. Of what an operation left, only one that it changed.
+    async fn new_state(&self, app: &App) -> Result<Option<Vec<u8>>> {
+        let state = match self.state() {
+            Some(state) => Some(state.clone()),
+            None => self.snapshot(app).await?,
+        };
+        if self.phase == Phase::Plan
+            && state.is_some()
+            && store::current(app, &self.run.row.workspace_id).await? == state
+        {
+            return Ok(None);
+        }
+        Ok(state)
+    }
+
+    /// The file that an operation made.
+    fn file(&self) -> Option<&Vec<u8>> {
+        match self.outcome {
+            Outcome::Operated(operated) => operated.file.as_ref(),
+            _ => None,
         }
     }
 
@@ -390,13 +427,10 @@ impl Finished<'_> {
         let plan = self.plan();
         let applyable = plan.is_some_and(|plan| plan.has_changes) || self.run.life.options.allow_empty_apply;
         let kept = plan.and_then(|plan| plan.kept.clone()).filter(|_| applyable);
+        let kept = kept.or_else(|| self.file().cloned());
         let log = logs::store(app, organization, self.log);
         let state = async {
-            let state = match self.state() {
-                Some(state) => Some(state.clone()),
-                None => self.snapshot(app).await?,
-            };
-            match state {
+            match self.new_state(app).await? {
                 Some(state) => store::prepare(app, organization, state).await.map(Some),
                 None => Ok(None),
             }
@@ -444,6 +478,12 @@ impl Finished<'_> {
                 if let Some(plan) = self.plan() {
                     run.results.generated_configuration = plan.generated_configuration;
                     run.results.engine_version = Some(plan.engine_version.clone());
+                }
+                if let Outcome::Operated(operated) = self.outcome {
+                    run.results.engine_version = Some(operated.engine_version.clone());
+                }
+                if let Some(state) = objects.state {
+                    run.row.state_version_id = Some(append(app, tx, workspace, run, state).await?);
                 }
                 Ok(vec![])
             }

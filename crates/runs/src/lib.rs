@@ -1,7 +1,7 @@
 //! Runs: their life, their place in the queue, what they work on and what comes of them.
 //!
 //! Reading order: [`life`] (what may happen to one run), [`queue`] (which run is next), [`runs`] (how an event is
-//! stored), [`create`] (how a run is made), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
+//! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
 //! work), then the resources of the API: [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`],
 //! [`comments`], [`logs`].
 
@@ -15,6 +15,7 @@ pub mod executor;
 pub mod jobs;
 pub mod life;
 pub mod logs;
+mod operations;
 pub mod plans;
 pub mod queue;
 pub mod runs;

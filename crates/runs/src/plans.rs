@@ -8,7 +8,7 @@ use crate::{
     logs,
     runs::{self, COLUMNS, Row, Run},
 };
-use authz::{Actor, Granted, Grants, perm};
+use authz::{Actor, Granted, Grants, WorkspacePermission, perm};
 use axum::http::{Method, StatusCode};
 use db::{Arg, args};
 use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, blobs, include::Loaders};
@@ -36,6 +36,7 @@ pub fn routes() -> Routes {
         .op(Method::GET, "/runs/{id}/apply", "runs.applies.read-of-run", read_apply)
         .op(Method::GET, "/applies/{id}", "runs.applies.read", read_apply)
         .op(Method::GET, "/applies/{id}/errored-state", "runs.applies.errored-state", errored_state)
+        .op(Method::GET, "/runs/{id}/exec-file", "runs.exec-files.read", exec_file)
         .signed(Method::GET, "/_object/plan-json/{token}", "runs.plans.json-content", json_content)
         .signed(
             Method::GET,
@@ -72,9 +73,7 @@ async fn included(
 }
 
 /// The run whose plan or apply the path names, by its own id or the run's, with the proof of `P`.
-async fn granted<P: authz::WorkspacePermission>(
-    cx: &Cx,
-) -> Result<(Run, Granted<P, Workspace>, Arc<Grants>)> {
+async fn granted<P: WorkspacePermission>(cx: &Cx) -> Result<(Run, Granted<P, Workspace>, Arc<Grants>)> {
     let id = cx.path("id");
     let column = match id.split('-').next() {
         Some("plan") => "plan_id",
@@ -130,6 +129,13 @@ async fn json_content(cx: Cx) -> Result<Reply> {
     Ok(Reply::bytes("application/json", blobs::stream(&cx.app, &blob).await?))
 }
 
+/// The file that an operation made.
+async fn exec_file(cx: Cx) -> Result<Reply> {
+    let (run, ..) = granted::<perm::ReadState>(&cx).await?;
+    let blob = run.row.kept_id.filter(|_| run.options.exec.is_some()).ok_or(Error::NotFound)?;
+    Ok(Reply::bytes("application/octet-stream", blobs::stream(&cx.app, &blob).await?))
+}
+
 /// The state that an apply left and that could not become the workspace's current one.
 async fn errored_state(cx: Cx) -> Result<Reply> {
     let (run, ..) = granted::<perm::ReadState>(&cx).await?;
@@ -149,6 +155,9 @@ async fn state_content(cx: Cx) -> Result<Reply> {
 fn plan_document(app: &App, run: &Run, grants: &Grants, workspace: &Workspace) -> Resource {
     let counts = run.life.counts;
     let count = |pick: fn(Counts) -> u32| counts.map(pick);
+    let held = grants.workspace(&workspace.id, &workspace.project_id);
+    // The log of an operation shows what only those may see who may read the state.
+    let readable = run.options.exec.is_none() || perm::ReadState::allowed(&held);
     let attributes = json!({
         "execution-details": { "mode": "remote" },
         "generated-configuration": run.results.generated_configuration,
@@ -157,9 +166,9 @@ fn plan_document(app: &App, run: &Run, grants: &Grants, workspace: &Workspace) -
         "resource-destructions": count(|c| c.destructions), "resource-imports": count(|c| c.imports),
         "status": run.life.plan.status.as_str(), "status-timestamps": timestamps(&run.life.plan.status_timestamps),
         "structured-run-output-enabled": run.results.structured_output,
-        "log-read-url": logs::url(app, run.row.plan_id.as_str()),
+        "log-read-url": readable.then(|| logs::url(app, run.row.plan_id.as_str())),
         "actions": { "is-exportable": false },
-        "permissions": grants.workspace(&workspace.id, &workspace.project_id).plan_document(),
+        "permissions": held.plan_document(),
     });
     let path = format!("/api/v2/plans/{}", run.row.plan_id);
     Resource::new("plans", run.row.plan_id.as_str(), &attributes)

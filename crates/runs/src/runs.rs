@@ -91,6 +91,8 @@ pub struct Options {
     pub allow_config_generation: bool,
     /// Whether the engine logs everything.
     pub debugging_mode: bool,
+    /// The command line of an operation.
+    pub exec: Option<Vec<String>>,
 }
 
 /// What came of a run.
@@ -116,6 +118,9 @@ pub struct Variables {
     pub workspace: Vec<variables::Value>,
     /// Of the run itself, as HCL literals.
     pub run: Vec<(String, String)>,
+    /// What an operation reads.
+    #[serde(default)]
+    pub input: String,
 }
 
 impl Row {

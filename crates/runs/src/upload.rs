@@ -9,7 +9,7 @@ use crate::{
     configuration_versions::{self, ConfigurationVersion},
     create::{self, NewRun, Sealed},
     life::Asked,
-    runs::{self, Options},
+    runs::{self, Options, Variables},
 };
 use axum::{
     body::Body,
@@ -233,7 +233,7 @@ async fn accept(app: &App, version: ConfigurationVersion, blob: NewBlob) -> Resu
     let workspace =
         workspaces::workspaces::by_id(app, version.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
     let frozen = match version.auto_queue_runs && workspace.execution_mode != "local" {
-        true => Some(create::freeze(app, &workspace, vec![]).await?),
+        true => Some(create::freeze(app, &workspace, Variables::default()).await?),
         false => None,
     };
     let mut tx = app.db.begin().await?;

@@ -52,7 +52,8 @@ impl Server {
             Outcome::Planned(plan) => self.kept.lock().unwrap().clone_from(&plan.kept),
             Outcome::Applied { state, .. }
             | Outcome::Failed { state, .. }
-            | Outcome::Canceled { state, .. } => {
+            | Outcome::Canceled { state, .. }
+            | Outcome::Operated(runner::Operated { state, .. }) => {
                 if state.is_some() {
                     self.state.lock().unwrap().clone_from(state);
                 }
@@ -170,6 +171,7 @@ pub(crate) fn job() -> Job {
         configuration_version: "cv-1".into(),
         tool: Tool::Terraform,
         version: None,
+        operation: None,
         working_directory: String::new(),
         structured_output: false,
         destroy: false,

@@ -326,10 +326,11 @@ impl Run {
 
 /// What `filter[operation]` and the `operation` column call this run.
 ///
-/// One of `plan_only`, `save_plan`, `refresh_only`, `destroy`, `empty_apply`, `plan_and_apply`; the first that holds.
+/// One of `exec`, `plan_only`, `save_plan`, `refresh_only`, `destroy`, `empty_apply`, `plan_and_apply`; the first that holds.
 pub fn operation(run: &Run) -> &'static str {
     let o = &run.options;
     match () {
+        () if o.exec => "exec",
         () if o.plan_only => "plan_only",
         () if o.save_plan => "save_plan",
         () if o.refresh_only => "refresh_only",

@@ -20,6 +20,8 @@ pub struct Options {
     pub creator_may_apply: bool,
     /// The configuration version is provisional: it becomes current when this run goes on to apply.
     pub provisional_configuration: bool,
+    /// Carry out another command than a plan. It takes its turn and the lock as a plan does, and ends without an apply.
+    pub exec: bool,
 }
 
 /// What a request asked for. Absent attributes are `None`, or empty lists.
@@ -43,6 +45,8 @@ pub struct Asked {
     pub terraform_version: Option<String>,
     /// Whether `replace-addrs` names any address.
     pub replaces: bool,
+    /// Whether `exec` is there.
+    pub exec: bool,
 }
 
 /// What the request meets: the workspace, the configuration version and the caller.
@@ -70,7 +74,8 @@ impl Asked {
     pub fn options(&self, met: &Circumstances) -> Result<Options, Vec<(String, String)>> {
         let yes = |option: Option<bool>| option.unwrap_or(false);
         let options = Options {
-            plan_only: self.plan_only.unwrap_or(met.speculative),
+            // An operation is never applied: it may work on a speculative configuration and take its turn all the same.
+            plan_only: self.plan_only.unwrap_or(met.speculative && !self.exec),
             save_plan: yes(self.save_plan),
             is_destroy: yes(self.is_destroy),
             refresh_only: yes(self.refresh_only),
@@ -78,6 +83,7 @@ impl Asked {
             auto_apply: self.auto_apply.unwrap_or(met.auto_apply),
             creator_may_apply: met.creator_may_apply,
             provisional_configuration: met.provisional,
+            exec: self.exec,
         };
         let wrong: Vec<_> = self
             .rules(met, &options)
@@ -89,7 +95,7 @@ impl Asked {
     }
 
     /// `(broken, attribute, message)`.
-    fn rules(&self, met: &Circumstances, o: &Options) -> [(bool, &'static str, &'static str); 7] {
+    fn rules(&self, met: &Circumstances, o: &Options) -> [(bool, &'static str, &'static str); 8] {
         [
             (
                 o.is_destroy && o.refresh_only,
@@ -112,12 +118,24 @@ impl Asked {
                 "resources can be replaced in a normal run only, not with is-destroy or refresh-only",
             ),
             (
+                o.exec
+                    && (o.plan_only
+                        || o.save_plan
+                        || o.is_destroy
+                        || o.refresh_only
+                        || o.allow_empty_apply
+                        || self.replaces),
+                "exec",
+                "cannot be combined with what only a plan can be: plan-only, save-plan, is-destroy, refresh-only, \
+                 allow-empty-apply, replace-addrs",
+            ),
+            (
                 self.terraform_version.is_some() && !o.plan_only,
                 "terraform-version",
                 "can be set for plan-only runs only: set plan-only, or change the workspace's terraform-version",
             ),
             (
-                met.speculative && self.plan_only == Some(false),
+                met.speculative && self.plan_only == Some(false) && !o.exec,
                 "plan-only",
                 "must be true: the configuration version is speculative, so it cannot be applied",
             ),
@@ -157,6 +175,10 @@ mod tests {
         assert!(wrong(&version, &Circumstances { speculative: true, ..met.clone() }).is_empty());
         let both = Asked { plan_only: yes, save_plan: yes, ..Asked::default() };
         assert_eq!(wrong(&both, &met), ["save-plan"]);
+        let exec = Asked { exec: true, ..Asked::default() };
+        assert_eq!(wrong(&Asked { is_destroy: yes, ..exec.clone() }, &met), ["exec"]);
+        let speculative = Circumstances { speculative: true, ..met.clone() };
+        assert!(!exec.options(&speculative).unwrap().plan_only, "an operation takes its turn");
         let unplanned = Asked { plan_only: Some(false), ..version };
         assert_eq!(
             wrong(&unplanned, &Circumstances { speculative: true, ..met }),

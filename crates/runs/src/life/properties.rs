@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 pub(crate) fn any_options() -> impl Strategy<Value = Options> {
-    proptest::array::uniform8(any::<bool>()).prop_map(|b| Options {
+    proptest::array::uniform9(any::<bool>()).prop_map(|b| Options {
         plan_only: b[0] && b[1],
         save_plan: b[2] && b[3],
         is_destroy: b[1],
@@ -13,6 +13,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         auto_apply: b[5],
         creator_may_apply: b[6],
         provisional_configuration: b[7],
+        exec: b[8] && b[7],
     })
 }
 
@@ -110,6 +111,14 @@ proptest! {
         }
         prop_assert!(count(&steps, &Effect::LockWorkspace) <= 1);
         prop_assert_eq!(count(&steps, &Effect::LockWorkspace), count(&steps, &Effect::BecomeCurrentRun));
+    }
+
+    #[test]
+    fn what_can_only_be_looked_at_is_never_applied((creation, events) in any_life()) {
+        let (steps, run) = live(&creation, &events);
+        if run.options.plan_only || run.options.exec {
+            prop_assert!(!steps.iter().any(|s| s.effects.contains(&Effect::QueueJob(Job::Apply))));
+        }
     }
 
     #[test]

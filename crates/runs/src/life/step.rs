@@ -103,7 +103,8 @@ impl Transition {
 
     /// Where the stages after the plan begin. There are none yet, so the last check has passed (T20–T23).
     fn after_plan(&mut self) -> Said {
-        if self.run.options.plan_only || !self.run.is_applyable() {
+        let options = &self.run.options;
+        if options.plan_only || options.exec || !self.run.is_applyable() {
             return self.end(Status::PlannedAndFinished);
         }
         if self.run.options.save_plan {

@@ -7,6 +7,7 @@
 
 mod acceptance;
 mod admin;
+mod exec;
 mod matrix;
 mod program;
 mod remote_state;
