@@ -80,7 +80,12 @@ impl<'a> Follow<'a> {
         Self { seat, client, run, url, reason: None, interrupted: false }
     }
 
-    pub(crate) async fn finish(mut self) -> Result<Outcome, Failure> {
+    pub(crate) async fn finish(self) -> Result<Outcome, Failure> {
+        Ok(self.finish_with_run().await?.0)
+    }
+
+    /// The same, with the run as it is in the end.
+    pub(crate) async fn finish_with_run(mut self) -> Result<(Outcome, Run), Failure> {
         let (outcome, changes) = match self.follow().await {
             Ok(end) => end,
             Err(Stop::Left) => (Outcome::Left, None),
@@ -93,12 +98,15 @@ impl<'a> Follow<'a> {
             url: self.url,
             changes,
         });
-        Ok(outcome)
+        Ok((outcome, self.run))
     }
 
     async fn follow(&mut self) -> Result<(Outcome, Option<Changes>), Stop> {
         if let Some(plan) = self.run.plan_id.clone() {
             self.log(PhaseName::Plan, Phase::Plan(plan)).await?;
+        }
+        if self.run.exec.is_some() {
+            return Ok((self.ended().await?, None));
         }
         let mut planned = None;
         let mut shown = false;

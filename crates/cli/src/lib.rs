@@ -2,9 +2,9 @@
 //! works against any Terraform Enterprise.
 //!
 //! `push` is the API-driven run workflow from a person's or a pipeline's side; `run`, `workspace` and `state` look at and
-//! change what is there; `login` and `logout` keep the same credentials as Terraform.
+//! change what is there; `exec` lets the server carry out a command of the engine; `login` and `logout` keep the same credentials as Terraform.
 //!
-//! A command is *arguments → action → view*. Of [`push`](mod@push) and `run watch` the action says what happens as
+//! A command is *arguments → action → view*. Of [`push`](mod@push), `exec` and `run watch` the action says what happens as
 //! [`view::Event`]s, and a view shows them to a person or, with `--json`, writes one JSON object a line. Every other
 //! command has one answer ([`desk`]): text, or with `--json` one document. Everything that an action asks of its
 //! surroundings (environment, terminal, answers, Ctrl-C) comes through [`world::World`], so that a test can be the person.
@@ -17,6 +17,7 @@ pub mod args;
 pub mod connection;
 mod credentials;
 mod desk;
+pub mod exec;
 mod failure;
 mod follow;
 mod hcl;
@@ -28,6 +29,7 @@ pub mod render;
 pub mod run;
 pub mod run_summary;
 pub mod state;
+mod upload;
 pub mod view;
 pub mod workspace;
 pub mod world;

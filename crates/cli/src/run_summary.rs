@@ -58,6 +58,8 @@ pub enum Outcome {
     NoChanges,
     /// The changes were applied.
     Applied,
+    /// The operation is carried out.
+    Done,
     /// A plan that cannot be applied found changes.
     Planned,
     /// The changes wait for somebody's confirmation, or for the decision about a policy.
@@ -77,6 +79,7 @@ impl Outcome {
     pub fn of(run: &Run) -> Self {
         match run.status.as_str() {
             "applied" => Self::Applied,
+            "planned_and_finished" if run.exec.is_some() => Self::Done,
             "planned_and_finished" if run.has_changes => Self::Planned,
             "planned_and_finished" | "assessed" => Self::NoChanges,
             "discarded" => Self::Discarded,
@@ -88,7 +91,7 @@ impl Outcome {
     /// The exit status. `detailed` tells changes that were not applied from none.
     pub fn exit_code(self, detailed: bool) -> u8 {
         match self {
-            Self::NoChanges | Self::Applied => 0,
+            Self::NoChanges | Self::Applied | Self::Done => 0,
             Self::Planned | Self::AwaitingConfirmation => {
                 if detailed {
                     2

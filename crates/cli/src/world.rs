@@ -2,7 +2,7 @@
 
 use crate::{
     render::Style,
-    view::{HumanView, JsonView, View},
+    view::{HumanView, JsonView, OutputView, View},
 };
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use std::{
@@ -141,6 +141,14 @@ impl World {
             View::Human(HumanView::new(self.out, self.progress, self.style))
         };
         (view, self.answers.filter(|_| !json), self.interrupts)
+    }
+
+    /// The same for an operation, whose output is the engine's alone.
+    pub(crate) fn output_seat(self, json: bool) -> (View, Option<Answers>, mpsc::UnboundedReceiver<()>) {
+        if json {
+            return self.seat(true);
+        }
+        (View::Output(OutputView::new(self.out, self.err, self.style)), self.answers, self.interrupts)
     }
 
     /// An environment variable that is set to something.

@@ -32,10 +32,10 @@ pub use error::{Error, Problem, Refusal, Result};
 pub use log::{LogFollower, Phase};
 pub use login::LoginService;
 pub use model::{
-    Account, Actions, Apply, ConfigurationVersion, LockHolder, Organization, PhaseStatus, Plan, Run,
+    Account, Actions, Apply, ConfigurationVersion, Exec, LockHolder, Organization, PhaseStatus, Plan, Run,
     RunBrief, RunEvent, RunPermissions, RunStatus, StateVersion, User, Variable, Workspace,
     WorkspacePermissions,
 };
-pub use requests::{NewConfigurationVersion, NewRun, NewWorkspace, RunVariable, VariableChange};
+pub use requests::{NewConfigurationVersion, NewExec, NewRun, NewWorkspace, RunVariable, VariableChange};
 pub use runs::RunsOf;
 pub use transport::Client;

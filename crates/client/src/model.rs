@@ -284,6 +284,8 @@ resource! {
         force_cancel_available_at: Option<String>,
         /// When it came to each status, by `<status>-at`.
         status_timestamps: Value,
+        /// Ferroform's addition: the operation that it carries out in place of a plan.
+        exec: Option<Exec>,
     }
     relations {
         /// Its workspace.
@@ -336,6 +338,16 @@ resource! {
         /// Who did it; nobody where the server did.
         actor: Option<User> = |r, all| included(r, "actor", all),
     }
+}
+
+/// An operation that a run carries out in place of a plan.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Exec {
+    /// The engine's command line.
+    pub arguments: Vec<String>,
+    /// The name of the file that it made, once it has: [`crate::Client::exec_file`].
+    #[serde(default)]
+    pub file: Option<String>,
 }
 
 impl Run {

@@ -57,6 +57,19 @@ pub struct NewRun {
     /// Input variables of this run alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<RunVariable>,
+    /// Ferroform's addition: carry out this in place of a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<NewExec>,
+}
+
+/// A command of the engine that a run carries out in place of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewExec {
+    /// The command and what follows it, one word an item.
+    pub arguments: Vec<String>,
+    /// What the command reads.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub input: String,
 }
 
 /// An input variable of one run.

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// All that a run can be for.
-const OPERATIONS: &str = "plan_only,plan_and_apply,save_plan,refresh_only,destroy,empty_apply";
+const OPERATIONS: &str = "plan_only,plan_and_apply,save_plan,refresh_only,destroy,empty_apply,exec";
 
 /// Which runs are listed.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +113,13 @@ impl Client {
     async fn act(&self, id: &RunId, action: &str, comment: Option<&str>) -> Result<()> {
         let body = comment.map_or_else(|| json!({}), |comment| json!({"comment": comment}));
         self.call(Method::POST, &["runs", id.as_str(), "actions", action]).body(body).send().await.map(drop)
+    }
+
+    /// The file that an operation made.
+    pub async fn exec_file(&self, id: &RunId) -> Result<Bytes> {
+        let call =
+            self.call(Method::GET, &["runs", id.as_str(), "exec-file"]).accept("application/octet-stream");
+        Ok(call.send().await?.body)
     }
 
     /// Reads a plan.

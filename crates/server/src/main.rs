@@ -18,6 +18,8 @@ enum Command {
     Serve(Box<options::ServeOptions>),
     /// Push a configuration through a run: upload, plan, confirm, apply
     Push(Box<cli::PushArgs>),
+    /// Let the server carry out a command of the engine: import, state mv, console and others
+    Exec(Box<cli::exec::ExecArgs>),
     /// Look at runs, follow them, decide them
     Run(Box<cli::run::RunArgs>),
     /// Look at workspaces, lock them, set their variables
@@ -77,6 +79,7 @@ async fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::Serve(options) => boot::serve(*options).await,
         Command::Push(args) => return cli::push(*args).await,
+        Command::Exec(args) => return cli::exec::exec(*args).await,
         Command::Run(args) => return cli::run::run(*args).await,
         Command::Workspace(args) => return cli::workspace::workspace(*args).await,
         Command::State(args) => return cli::state::state(*args).await,

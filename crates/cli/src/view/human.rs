@@ -79,6 +79,7 @@ impl HumanView {
                 let applied = changes.map(|changes| format!(": {}", changes.applied())).unwrap_or_default();
                 let line = match outcome {
                     Outcome::NoChanges => style.strong(Colour::Green, "Nothing to change."),
+                    Outcome::Done => style.strong(Colour::Green, "Done."),
                     Outcome::Applied => style.strong(Colour::Green, &format!("Applied{applied}.")),
                     Outcome::Planned => style.bold(&format!("Planned{planned}. This run cannot be applied.")),
                     Outcome::AwaitingConfirmation => style.strong(

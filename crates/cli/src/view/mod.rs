@@ -1,10 +1,12 @@
-//! What happens during a push, and the two ways to show it.
+//! What happens while a run is made and followed, and the ways to show it.
 
 mod human;
 mod json;
+mod output;
 
 pub use human::HumanView;
 pub use json::JsonView;
+pub use output::OutputView;
 
 use crate::run_summary::{Changes, Outcome};
 use serde::Serialize;
@@ -133,6 +135,8 @@ pub enum View {
     Human(HumanView),
     /// To a program.
     Json(JsonView),
+    /// The engine's output alone, as if the engine ran here.
+    Output(OutputView),
 }
 
 impl View {
@@ -141,6 +145,7 @@ impl View {
         match self {
             Self::Human(view) => view.show(event),
             Self::Json(view) => view.show(event),
+            Self::Output(view) => view.show(event),
         }
     }
 
@@ -151,8 +156,10 @@ impl View {
 
     /// Shows a question, without a line break. Only a person is asked.
     pub fn question(&mut self, title: &str, text: &str) {
-        if let Self::Human(view) = self {
-            view.question(title, text);
+        match self {
+            Self::Human(view) => view.question(title, text),
+            Self::Output(view) => view.question(title, text),
+            Self::Json(_) => {}
         }
     }
 }

@@ -458,3 +458,85 @@ async fn what_goes_wrong_says_what_to_do() {
     assert_eq!(output.status.code(), Some(2));
     assert!(words(&output).contains("begins with run-"), "{}", words(&output));
 }
+
+#[tokio::test]
+async fn an_operation_prints_what_the_engine_prints_and_nothing_else() {
+    let house = House::open(&PLAIN).await;
+    let exec = |line: &[&str]| {
+        let mut command = house.does(&["exec", "--"]);
+        command.args(line);
+        command
+    };
+    let unused = exec(&["state", "list"]).output().unwrap();
+    assert_eq!(unused.status.code(), Some(1));
+    assert!(words(&unused).contains("Say where it is with --configuration"), "{}", words(&unused));
+
+    house.applies("one");
+    let list = exec(&["state", "list"]).output().unwrap();
+    assert!(list.status.success(), "{}", words(&list));
+    assert_eq!(String::from_utf8(list.stdout).unwrap(), "terraform_data.greeting\n");
+    let about = String::from_utf8(list.stderr).unwrap();
+    let run = house.get("/workspaces/WS/runs?filter[operation]=exec").await["data"][0]["id"].clone();
+    assert_eq!(about.trim().split(':').next(), Some(format!("Run {}", run.as_str().unwrap()).as_str()));
+
+    let piped = with_input(exec(&["console"]), "length(terraform_data.greeting.input)\n");
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), "3\n");
+
+    let failed = exec(&["state", "show", "terraform_data.absent"]).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(words(&failed).contains("No instance found") && words(&failed).contains("The run failed"));
+    let refused = exec(&["apply"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(words(&refused).contains("The server refused") && words(&refused).contains("make a"));
+
+    let told = house.does(&["exec", "--json", "--", "state", "list"]).output().unwrap();
+    let last: Value =
+        serde_json::from_str(String::from_utf8(told.stdout).unwrap().lines().last().unwrap()).unwrap();
+    assert_eq!((&last["type"], &last["outcome"]), (&json!("finished"), &json!("done")));
+}
+
+#[tokio::test]
+async fn a_file_that_an_operation_makes_is_written_here_and_over_nothing() {
+    let house = House::open(&PLAIN).await;
+    let folder = house.folder();
+    fs::write(folder.join("main.tf"), "import {\n to = terraform_data.found\n id = \"abc\"\n}\n").unwrap();
+    let generate = |more: &[&str]| {
+        let mut command = house.does(&["exec", "--configuration", "."]);
+        command.args(more).args(["--", "plan", "-generate-config-out=made.tf"]);
+        command
+    };
+    let text = said(generate(&[]));
+    assert!(text.contains("1 to import") && text.contains("Wrote made.tf."), "{text}");
+    let made = fs::read_to_string(folder.join("made.tf")).unwrap();
+    assert!(made.contains("resource \"terraform_data\" \"found\""), "{made}");
+    let again = generate(&[]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(words(&again).contains("The file exists") && words(&again).contains("--overwrite"));
+    let runs = house.get("/workspaces/WS/runs?filter[operation]=exec").await;
+    assert_eq!(runs["data"].as_array().unwrap().len(), 1, "it is said before anything is run");
+}
+
+#[tokio::test]
+async fn an_operation_outlives_the_server_that_is_killed_under_it() {
+    let mut house = House::open(&PLAIN).await;
+    house.applies("one");
+    let gate = house.fifo();
+    let mut console = house.does(&["exec", "--", "console"]);
+    console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut console = console.spawn().unwrap();
+    let expression = format!("upper(file(\"{}\"))\n", gate.display());
+    console.stdin.take().unwrap().write_all(expression.as_bytes()).unwrap();
+    // Opens when the engine reads.
+    let opened = tokio::task::spawn_blocking(move || fs::OpenOptions::new().write(true).open(gate).unwrap());
+    let mut opened = opened.await.unwrap();
+    house.server.child.kill().unwrap();
+    house.server.child.wait().unwrap();
+    house.start_again(&PLAIN);
+    opened.write_all(b"and goes on").unwrap();
+    drop(opened);
+    let output = console.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "\"AND GOES ON\"\n");
+    let workspace = house.get("/workspaces/WS").await;
+    assert_eq!(workspace["data"]["attributes"]["locked"], false);
+}
