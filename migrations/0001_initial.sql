@@ -145,19 +145,45 @@ CREATE TABLE remote_state_consumers (  -- whose runs may read a workspace's stat
 );
 CREATE INDEX remote_state_consumers_consumer ON remote_state_consumers (consumer_id);
 
-CREATE TABLE team_access (
+CREATE TABLE team_access (            -- to a workspace or to a project
   id TEXT PRIMARY KEY,
   team_id TEXT NOT NULL REFERENCES teams(id) ON DELETE CASCADE,
-  workspace_id TEXT NOT NULL REFERENCES workspaces(id) ON DELETE CASCADE,
-  access TEXT NOT NULL,               -- JSON of authz::TeamAccess
+  workspace_id TEXT REFERENCES workspaces(id) ON DELETE CASCADE,
+  project_id TEXT REFERENCES projects(id) ON DELETE CASCADE,
+  access TEXT NOT NULL,               -- JSON of authz::TeamAccess or authz::ProjectAccess
   created_at BIGINT NOT NULL,
-  UNIQUE (team_id, workspace_id)
+  UNIQUE (team_id, workspace_id),
+  UNIQUE (team_id, project_id)
 );
 CREATE INDEX team_access_workspace ON team_access (workspace_id);
+CREATE INDEX team_access_project ON team_access (project_id);
 
-CREATE TABLE variables (
+CREATE TABLE variable_sets (
   id TEXT PRIMARY KEY,
-  workspace_id TEXT NOT NULL REFERENCES workspaces(id) ON DELETE CASCADE,
+  organization_id TEXT NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
+  project_id TEXT REFERENCES projects(id) ON DELETE CASCADE,  -- the project that owns it; none: the organization does
+  name TEXT NOT NULL,
+  description TEXT NOT NULL,
+  global BOOLEAN NOT NULL,            -- holds in every workspace
+  priority BOOLEAN NOT NULL,          -- beats what is more specific
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  UNIQUE (organization_id, name)
+);
+CREATE TABLE variable_set_scopes (    -- a workspace or a project in which a set holds
+  variable_set_id TEXT NOT NULL REFERENCES variable_sets(id) ON DELETE CASCADE,
+  workspace_id TEXT REFERENCES workspaces(id) ON DELETE CASCADE,
+  project_id TEXT REFERENCES projects(id) ON DELETE CASCADE,
+  UNIQUE (variable_set_id, workspace_id),
+  UNIQUE (variable_set_id, project_id)
+);
+CREATE INDEX variable_set_scopes_workspace ON variable_set_scopes (workspace_id);
+CREATE INDEX variable_set_scopes_project ON variable_set_scopes (project_id);
+
+CREATE TABLE variables (              -- of a workspace or of a variable set
+  id TEXT PRIMARY KEY,
+  workspace_id TEXT REFERENCES workspaces(id) ON DELETE CASCADE,
+  variable_set_id TEXT REFERENCES variable_sets(id) ON DELETE CASCADE,
   key TEXT NOT NULL,
   value BLOB NOT NULL,                -- sealed by the organization's data key, sensitive or not
   category TEXT NOT NULL,             -- terraform | env
@@ -166,7 +192,8 @@ CREATE TABLE variables (
   description TEXT NOT NULL,
   version_id TEXT NOT NULL,
   created_at BIGINT NOT NULL,
-  UNIQUE (workspace_id, category, key)
+  UNIQUE (workspace_id, category, key),
+  UNIQUE (variable_set_id, category, key)
 );
 
 CREATE TABLE blobs (

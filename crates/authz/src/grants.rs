@@ -3,9 +3,10 @@
 use crate::{
     actor::TokenKind,
     granted::{Granted, InOrganization, InWorkspace},
+    level::VariablesLevel,
     organization::{OrganizationAccess, OrganizationPermission},
     perm::{OrganizationPermissionMarker, WorkspacePermission},
-    project::ProjectPermissions,
+    project::{ProjectPermissions, VariableSetsLevel},
     workspace::WorkspacePermissions,
 };
 use kernel::{
@@ -144,15 +145,32 @@ impl Grants {
 
     /// Which workspaces one may see.
     pub fn visible(&self) -> Visible<'_> {
-        if self.in_all_workspaces().visible() {
+        self.holding(WorkspacePermissions::visible)
+    }
+
+    /// In which workspaces one may see variables.
+    pub fn variables_visible(&self) -> Visible<'_> {
+        self.holding(|held| held.variables >= VariablesLevel::Read)
+    }
+
+    /// Projects with whose own variable sets one may do so much by a grant for the project. Sorted.
+    pub fn projects_with_variable_sets(&self, least: VariableSetsLevel) -> Vec<&ProjectId> {
+        let sees = |grant: &ProjectPermissions| grant.variable_sets >= least;
+        let mut found: Vec<&ProjectId> =
+            self.projects.iter().filter(|(_, grant)| self.member && sees(grant)).map(|(id, _)| id).collect();
+        found.sort_unstable();
+        found
+    }
+
+    fn holding(&self, holds: impl Fn(&WorkspacePermissions) -> bool) -> Visible<'_> {
+        if holds(&self.in_all_workspaces()) {
             return Visible::All;
         }
         let (mut workspaces, mut projects) = (Vec::new(), Vec::new());
         if self.member {
-            workspaces.extend(self.workspaces.iter().filter(|(_, grant)| grant.visible()).map(|(id, _)| id));
-            projects.extend(
-                self.projects.iter().filter(|(_, grant)| grant.workspaces.visible()).map(|(id, _)| id),
-            );
+            workspaces.extend(self.workspaces.iter().filter(|(_, grant)| holds(grant)).map(|(id, _)| id));
+            projects
+                .extend(self.projects.iter().filter(|(_, grant)| holds(&grant.workspaces)).map(|(id, _)| id));
             workspaces.sort_unstable();
             projects.sort_unstable();
         }

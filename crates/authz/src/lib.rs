@@ -29,7 +29,7 @@ pub use grants::{Grants, Visible};
 pub use level::{RunsLevel, SentinelMocksLevel, StateVersionsLevel, VariablesLevel};
 pub use organization::{OrganizationAccess, OrganizationPermission};
 pub use perm::{OrganizationPermissionMarker, WorkspacePermission};
-pub use project::{ProjectAccess, ProjectLevel, ProjectPermissions};
+pub use project::{ProjectAccess, ProjectAccessChange, ProjectLevel, ProjectPermissions};
 pub use workspace::{AccessLevel, TeamAccess, TeamAccessChange, WorkspacePermissions};
 
 #[cfg(test)]

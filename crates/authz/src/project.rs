@@ -3,7 +3,12 @@
 //! Source: semantics.md §6.2. The variable sets of the fixed levels are not in it: those who may change settings
 //! manage them, the others read them.
 
-use crate::{level::levels, workspace::WorkspacePermissions};
+use crate::{
+    RunsLevel, SentinelMocksLevel, StateVersionsLevel, VariablesLevel,
+    level::levels,
+    workspace::{WorkspacePermissions, pick, title},
+};
+use kernel::Error;
 use serde::{Deserialize, Serialize};
 
 levels! {
@@ -157,10 +162,10 @@ pub struct WorkspacesPart {
     #[serde(rename = "move")]
     pub move_workspace: bool,
     pub locking: bool,
-    pub runs: crate::RunsLevel,
-    pub variables: crate::VariablesLevel,
-    pub state_versions: crate::StateVersionsLevel,
-    pub sentinel_mocks: crate::SentinelMocksLevel,
+    pub runs: RunsLevel,
+    pub variables: VariablesLevel,
+    pub state_versions: StateVersionsLevel,
+    pub sentinel_mocks: SentinelMocksLevel,
     pub run_tasks: bool,
     #[serde(default)]
     pub policy_overrides: bool,
@@ -202,6 +207,49 @@ impl ProjectAccess {
         }
     }
 
+    /// A new access.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every attribute that is missing, unknown, or fixed by the level.
+    pub fn create(asked: &ProjectAccessChange) -> Result<Self, Error> {
+        if asked.access.is_none() {
+            return Err(Error::invalid("access", "Access can't be blank"));
+        }
+        Self::preset(ProjectLevel::Custom).change(asked)
+    }
+
+    /// This access with what was asked changed. Going to a fixed level takes its permissions; going to `custom` keeps
+    /// those in effect.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every attribute that is unknown, or fixed by the level.
+    pub fn change(self, asked: &ProjectAccessChange) -> Result<Self, Error> {
+        let mut wrong = Vec::new();
+        let level =
+            pick(&mut wrong, "access", asked.access.as_deref(), ProjectLevel::parse).unwrap_or(self.level);
+        let mut new =
+            if level == ProjectLevel::Custom { Self { level, ..self } } else { Self::preset(level) };
+        let fixed = new;
+        new.project_access.change(&asked.project_access, &mut wrong);
+        new.workspace_access.change(&asked.workspace_access, &mut wrong);
+        // Repeating what the level says is no error, so that a client may send back what it read.
+        if level != ProjectLevel::Custom {
+            let parts = [
+                ("project-access", new.project_access != fixed.project_access),
+                ("workspace-access", new.workspace_access != fixed.workspace_access),
+            ];
+            wrong.extend(parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| {
+                let text = format!(
+                    "{} is read-only when access level is '{}'; use the 'custom' access level to set this attribute.",
+                    title(part),
+                    level.as_str()
+                );
+                (part.to_owned(), text)
+            }));
+        }
+        if wrong.is_empty() { Ok(new) } else { Err(Error::Invalid(wrong)) }
+    }
+
     /// What the team may do in the project by this access alone. Any access shows the project and its workspaces.
     pub fn permissions(&self) -> ProjectPermissions {
         match self.level {
@@ -235,5 +283,82 @@ impl ProjectAccess {
             }
             .union(WorkspacePermissions::SEE),
         }
+    }
+}
+
+/// What a request asks of a team's access to a project; absent and null both mean “leave it”.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[expect(missing_docs, reason = "the attributes of `team-projects`, one by one as in ProjectAccess")]
+pub struct ProjectAccessChange {
+    pub access: Option<String>,
+    pub project_access: ProjectPartChange,
+    pub workspace_access: WorkspacesPartChange,
+}
+
+/// What a request asks of [`ProjectPart`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[expect(missing_docs, reason = "the attributes of `project-access`, one by one as in ProjectPart")]
+pub struct ProjectPartChange {
+    pub settings: Option<String>,
+    pub teams: Option<String>,
+    pub variable_sets: Option<String>,
+}
+
+/// What a request asks of [`WorkspacesPart`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[expect(missing_docs, reason = "the attributes of `workspace-access`, one by one as in WorkspacesPart")]
+pub struct WorkspacesPartChange {
+    pub create: Option<bool>,
+    pub delete: Option<bool>,
+    #[serde(rename = "move")]
+    pub move_workspace: Option<bool>,
+    pub locking: Option<bool>,
+    pub runs: Option<String>,
+    pub variables: Option<String>,
+    pub state_versions: Option<String>,
+    pub sentinel_mocks: Option<String>,
+    pub run_tasks: Option<bool>,
+    pub policy_overrides: Option<bool>,
+}
+
+/// What is wrong with a request: attribute and message.
+type Wrong = Vec<(String, String)>;
+
+impl ProjectPart {
+    fn change(&mut self, asked: &ProjectPartChange, wrong: &mut Wrong) {
+        let settings = pick(wrong, "settings", asked.settings.as_deref(), |text| {
+            ProjectSettingsLevel::parse(text).filter(|level| *level != ProjectSettingsLevel::None)
+        });
+        self.settings = settings.unwrap_or(self.settings);
+        let teams = pick(wrong, "teams", asked.teams.as_deref(), ProjectTeamsLevel::parse);
+        self.teams = teams.unwrap_or(self.teams);
+        let sets = pick(wrong, "variable-sets", asked.variable_sets.as_deref(), VariableSetsLevel::parse);
+        self.variable_sets = sets.unwrap_or(self.variable_sets);
+    }
+}
+
+impl WorkspacesPart {
+    fn change(&mut self, asked: &WorkspacesPartChange, wrong: &mut Wrong) {
+        let runs = pick(wrong, "runs", asked.runs.as_deref(), |text| {
+            RunsLevel::parse(text).filter(|level| *level != RunsLevel::None)
+        });
+        self.runs = runs.unwrap_or(self.runs);
+        let variables = pick(wrong, "variables", asked.variables.as_deref(), VariablesLevel::parse);
+        self.variables = variables.unwrap_or(self.variables);
+        let states = asked.state_versions.as_deref();
+        let states = pick(wrong, "state-versions", states, StateVersionsLevel::parse);
+        self.state_versions = states.unwrap_or(self.state_versions);
+        let mocks = asked.sentinel_mocks.as_deref();
+        let mocks = pick(wrong, "sentinel-mocks", mocks, SentinelMocksLevel::parse);
+        self.sentinel_mocks = mocks.unwrap_or(self.sentinel_mocks);
+        self.create = asked.create.unwrap_or(self.create);
+        self.delete = asked.delete.unwrap_or(self.delete);
+        self.move_workspace = asked.move_workspace.unwrap_or(self.move_workspace);
+        self.locking = asked.locking.unwrap_or(self.locking);
+        self.run_tasks = asked.run_tasks.unwrap_or(self.run_tasks);
+        self.policy_overrides = asked.policy_overrides.unwrap_or(self.policy_overrides);
     }
 }

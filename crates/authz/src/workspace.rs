@@ -317,7 +317,7 @@ pub struct TeamAccessChange {
 }
 
 /// Reads one level, or notes that there is none of that name.
-fn pick<T>(
+pub(crate) fn pick<T>(
     wrong: &mut Vec<(String, String)>,
     attribute: &str,
     asked: Option<&str>,
@@ -331,7 +331,7 @@ fn pick<T>(
 }
 
 /// `state-versions` as a sentence begins with it: `State versions`.
-fn title(attribute: &str) -> String {
+pub(crate) fn title(attribute: &str) -> String {
     let mut text = attribute.replace('-', " ");
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -67,7 +67,7 @@ macro_rules! from_ids {
 }
 
 from_ids! {
-    OrganizationId UserId TeamId MembershipId TeamAccessId TokenId ProjectId WorkspaceId VariableId
+    OrganizationId UserId TeamId MembershipId TeamAccessId TeamProjectAccessId VariableSetId TokenId ProjectId WorkspaceId VariableId
     ConfigurationVersionId RunId PlanId ApplyId RunEventId CommentId StateVersionId StateVersionOutputId
     WorkspaceResourceId BlobId TagId TagBindingId SessionId
 }

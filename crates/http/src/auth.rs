@@ -6,11 +6,11 @@
 //! `token` command, a second node) is seen when the memory is older than [`MEMORY`].
 
 use crate::App;
-use authz::{Actor, Grants, OrganizationAccess, TeamAccess, WorkspacePermissions};
+use authz::{Actor, Grants, OrganizationAccess, ProjectAccess, TeamAccess, WorkspacePermissions};
 use db::{FromRow, args};
 use kernel::{
     Error, Result, Secret, Timestamp,
-    ids::{OrganizationId, RunId, TeamId, TokenId, UserId, WorkspaceId},
+    ids::{OrganizationId, ProjectId, RunId, TeamId, TokenId, UserId, WorkspaceId},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -233,9 +233,11 @@ struct TeamRow {
     access: String,
 }
 
+/// A team's access to a workspace or to a project.
 #[derive(FromRow)]
 struct AccessRow {
-    workspace_id: WorkspaceId,
+    workspace_id: Option<WorkspaceId>,
+    project_id: Option<ProjectId>,
     access: String,
 }
 
@@ -316,7 +318,7 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
             let accesses = app
                 .db
                 .all(
-                    "SELECT a.workspace_id, a.access FROM team_access a
+                    "SELECT a.workspace_id, a.project_id, a.access FROM team_access a
                      JOIN team_members m ON m.team_id = a.team_id JOIN teams t ON t.id = a.team_id
                      WHERE m.user_id = $2 AND t.organization_id = $1",
                     args![organization, id],
@@ -332,7 +334,7 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
             let teams = app.db.all("SELECT name, access FROM teams WHERE id = $1", args![id]).await?;
             let accesses = app
                 .db
-                .all("SELECT workspace_id, access FROM team_access WHERE team_id = $1", args![id])
+                .all("SELECT workspace_id, project_id, access FROM team_access WHERE team_id = $1", args![id])
                 .await?;
             (teams, accesses)
         }
@@ -343,9 +345,15 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
         grants.access = grants.access.union(access);
     }
     for row in accesses {
-        let access: TeamAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
-        let held = grants.workspaces.entry(row.workspace_id).or_default();
-        *held = held.union(access.permissions());
+        if let Some(workspace) = row.workspace_id {
+            let access: TeamAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
+            let held = grants.workspaces.entry(workspace).or_default();
+            *held = held.union(access.permissions());
+        } else if let Some(project) = row.project_id {
+            let access: ProjectAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
+            let held = grants.projects.entry(project).or_default();
+            *held = held.union(access.permissions());
+        }
     }
     Ok(grants)
 }

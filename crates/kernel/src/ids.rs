@@ -71,6 +71,10 @@ ids! {
     MembershipId "ou"
     /// A team's access to one workspace.
     TeamAccessId "tws"
+    /// A team's access to one project.
+    TeamProjectAccessId "tprj"
+    /// A set of variables.
+    VariableSetId "varset"
     /// An API token of any kind.
     TokenId "at"
     /// A person's session in a browser.

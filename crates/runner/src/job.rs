@@ -65,6 +65,9 @@ pub struct Variable {
     pub hcl: bool,
     /// The value must be masked in logs.
     pub sensitive: bool,
+    /// It beats the run's own variables: it comes from a set with priority.
+    #[serde(default)]
+    pub priority: bool,
 }
 
 /// A command of the engine that a run carries out in place of a plan: `import`, `state mv`, `console` …
@@ -342,6 +345,7 @@ pub(crate) mod tests {
             value: "hunter2".into(),
             category: Category::Env,
             hcl: false,
+            priority: false,
             sensitive: true,
         }];
         job.run_variables = vec![("r".into(), "\"hunter3\"".into())];

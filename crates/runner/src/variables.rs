@@ -1,13 +1,13 @@
 //! How a job's variables reach the engine: variables files for input variables, the environment for the rest.
 //!
 //! Files beat `TF_VAR_` and `*.auto.tfvars`, and of several files the last wins, so the workspace's variables come first
-//! and the run's own last. Plain strings go into a JSON file, where nothing in them means anything; HCL values go into a
+//! then the run's own, and those with priority last. Plain strings go into a JSON file, where nothing in them means anything; HCL values go into a
 //! file of assignments after a check that each is one expression ([`crate::hcl`]). No value is ever part of a command line,
 //! which every process of the machine can read. Source: `semantics.md` §5.3.
 
 use crate::{
     hcl,
-    job::{Category, Job},
+    job::{Category, Job, Variable},
 };
 use std::collections::BTreeMap;
 
@@ -40,12 +40,34 @@ pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
 /// The input variables of a job as files. With `only`, those keys alone.
 pub(crate) fn files(job: &Job, only: Option<&[String]>) -> Result<Files, Invalid> {
     let wanted = |key: &str| only.is_none_or(|only| only.iter().any(|name| name == key));
+    let given = |priority: bool| {
+        let input = job.variables.iter().filter(|variable| variable.category == Category::Terraform);
+        input.filter(move |variable| variable.priority == priority && wanted(&variable.key))
+    };
+    let mut of_the_run = BTreeMap::new();
+    for (key, value) in job.run_variables.iter().filter(|(key, _)| wanted(key)) {
+        if !hcl::is_identifier(key) {
+            return Err(Invalid::RunName(key.clone()));
+        }
+        hcl::one_expression(value).map_err(|stray| Invalid::RunExpression(key.clone(), stray))?;
+        of_the_run.insert(key.as_str(), value.as_str());
+    }
+    let mut files = of_sets(given(false), ["ws.tfvars.json", "ws_hcl.tfvars"])?;
+    if !of_the_run.is_empty() {
+        files.push(("run.tfvars", assignments(&of_the_run)));
+    }
+    files.extend(of_sets(given(true), ["priority.tfvars.json", "priority_hcl.tfvars"])?);
+    Ok(files)
+}
+
+/// Variables as a file of plain strings and one of expressions, as far as there are any.
+fn of_sets<'a>(
+    variables: impl Iterator<Item = &'a Variable>,
+    [plain_file, hcl_file]: [&'static str; 2],
+) -> Result<Files, Invalid> {
     let mut plain = BTreeMap::new();
     let mut expressions = BTreeMap::new();
-    for variable in &job.variables {
-        if variable.category != Category::Terraform || !wanted(&variable.key) {
-            continue;
-        }
+    for variable in variables {
         let (key, value) = (variable.key.as_str(), variable.value.expose().as_str());
         if !variable.hcl {
             plain.insert(key, value);
@@ -57,22 +79,12 @@ pub(crate) fn files(job: &Job, only: Option<&[String]>) -> Result<Files, Invalid
         hcl::one_expression(value).map_err(|stray| Invalid::Expression(key.to_owned(), stray))?;
         expressions.insert(key, value);
     }
-    let mut of_the_run = BTreeMap::new();
-    for (key, value) in job.run_variables.iter().filter(|(key, _)| wanted(key)) {
-        if !hcl::is_identifier(key) {
-            return Err(Invalid::RunName(key.clone()));
-        }
-        hcl::one_expression(value).map_err(|stray| Invalid::RunExpression(key.clone(), stray))?;
-        of_the_run.insert(key.as_str(), value.as_str());
-    }
     let mut files = Files::new();
     if !plain.is_empty() {
-        files.push(("ws.tfvars.json", serde_json::to_vec(&plain).expect("a map of strings is JSON")));
+        files.push((plain_file, serde_json::to_vec(&plain).expect("a map of strings is JSON")));
     }
-    for (name, values) in [("ws_hcl.tfvars", expressions), ("run.tfvars", of_the_run)] {
-        if !values.is_empty() {
-            files.push((name, assignments(&values)));
-        }
+    if !expressions.is_empty() {
+        files.push((hcl_file, assignments(&expressions)));
     }
     Ok(files)
 }
@@ -178,10 +190,10 @@ fn is_shell_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Variable, tests::job};
+    use crate::job::tests::job;
 
     fn variable(key: &str, value: &str, category: Category, hcl: bool) -> Variable {
-        Variable { key: key.into(), value: value.into(), category, hcl, sensitive: false }
+        Variable { key: key.into(), value: value.into(), category, hcl, sensitive: false, priority: false }
     }
 
     #[test]
@@ -203,6 +215,19 @@ mod tests {
                 ("run.tfvars", "a = \"1\"\n")
             ]
         );
+    }
+
+    #[test]
+    fn what_has_priority_comes_after_the_runs_own() {
+        let mut job = job();
+        job.variables = vec![
+            Variable { priority: true, ..variable("a", "set", Category::Terraform, false) },
+            variable("b", "1", Category::Terraform, true),
+        ];
+        job.run_variables = vec![("a".into(), "\"run\"".into())];
+        let files = files(&job, None).unwrap();
+        let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["ws_hcl.tfvars", "run.tfvars", "priority.tfvars.json"]);
     }
 
     #[test]

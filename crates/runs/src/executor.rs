@@ -176,6 +176,7 @@ fn with_own_token(
         category: Category::Env,
         hcl: false,
         sensitive: true,
+        priority: false,
     });
     let given = given.into_iter().map(|v| runner::Variable {
         key: v.key,
@@ -183,6 +184,7 @@ fn with_own_token(
         category: if v.category == "env" { Category::Env } else { Category::Terraform },
         hcl: v.hcl,
         sensitive: v.sensitive,
+        priority: v.priority,
     });
     own.into_iter().chain(given).collect()
 }

@@ -1,14 +1,16 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
-//! Reading order: [`workspaces`], [`lock`], [`variables`], [`team_access`], [`projects`], [`tags`],
+//! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`], [`project_access`], [`tags`],
 //! [`remote_state`].
 
 mod conditions;
 pub mod lock;
+pub mod project_access;
 pub mod projects;
 pub mod remote_state;
 pub mod tags;
 pub mod team_access;
+pub mod variable_sets;
 pub mod variables;
 pub mod workspaces;
 
@@ -21,8 +23,10 @@ pub fn routes() -> Routes {
     workspaces::routes()
         .and(lock::routes())
         .and(variables::routes())
+        .and(variable_sets::routes())
         .and(team_access::routes())
         .and(projects::routes())
+        .and(project_access::routes())
         .and(tags::routes())
         .and(remote_state::routes())
 }
@@ -31,6 +35,7 @@ pub fn routes() -> Routes {
 pub fn loaders(loaders: &mut Loaders) {
     workspaces::loaders(loaders);
     variables::loaders(loaders);
+    variable_sets::loaders(loaders);
     projects::loaders(loaders);
     tags::loaders(loaders);
 }

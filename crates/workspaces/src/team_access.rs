@@ -109,7 +109,9 @@ async fn find<P: authz::WorkspacePermission>(cx: &Cx) -> Result<(Row, Granted<P,
         .app
         .db
         .one(
-            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM team_access WHERE id = $1")),
+            db::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM team_access WHERE id = $1 AND workspace_id IS NOT NULL"
+            )),
             args![cx.path("id")],
         )
         .await?

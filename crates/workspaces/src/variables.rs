@@ -1,8 +1,13 @@
-//! Variables of a workspace: `/workspaces/{id}/vars`.
+//! Variables: what those of a workspace (`/workspaces/{id}/vars`) and those of a set ([`crate::variable_sets`]) have in
+//! common, and the operations of the former. Which of them hold in a run is decided in [`effective`].
 //!
 //! Every value is sealed at rest. A sensitive value is null in every answer, for everyone; only its value may change
 //! later. `version-id` changes with each update, so that a run can say which value it saw.
 //! Source: the Workspace Variables API; semantics.md §5.2.
+
+pub mod effective;
+
+pub use effective::values;
 
 use crate::workspaces;
 use authz::perm;
@@ -11,7 +16,7 @@ use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Env, Timestamp,
-    ids::{OrganizationId, VariableId, WorkspaceId},
+    ids::{OrganizationId, VariableId, VariableSetId, WorkspaceId},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,9 +29,10 @@ const VALUE_MAX: usize = 256 << 10;
 const DESCRIPTION_MAX: usize = 512;
 
 #[derive(Clone, Debug, FromRow)]
-struct Row {
+pub(crate) struct Row {
     id: VariableId,
-    workspace_id: WorkspaceId,
+    workspace_id: Option<WorkspaceId>,
+    variable_set_id: Option<VariableSetId>,
     key: String,
     value: Vec<u8>,
     category: String,
@@ -37,8 +43,7 @@ struct Row {
     created_at: Timestamp,
 }
 
-const COLUMNS: &str =
-    "id, workspace_id, key, value, category, hcl, sensitive, description, version_id, created_at";
+const COLUMNS: &str = "id, workspace_id, variable_set_id, key, value, category, hcl, sensitive, description, version_id, created_at";
 
 /// A variable with its value in the clear, as a run takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,14 +60,56 @@ pub struct Value {
     pub sensitive: bool,
     /// Which version of the variable this is.
     pub version_id: String,
+    /// Whether it beats what the run itself gives.
+    #[serde(default)]
+    pub priority: bool,
+}
+
+/// Whose variables they are.
+#[derive(Clone, Debug)]
+pub(crate) enum Owner {
+    Workspace(WorkspaceId),
+    Set(VariableSetId),
+}
+
+impl Owner {
+    fn column(&self) -> &'static str {
+        match self {
+            Self::Workspace(_) => "workspace_id",
+            Self::Set(_) => "variable_set_id",
+        }
+    }
+
+    fn id(&self) -> &str {
+        match self {
+            Self::Workspace(id) => id.as_str(),
+            Self::Set(id) => id.as_str(),
+        }
+    }
+
+    fn workspace(&self) -> Option<&WorkspaceId> {
+        if let Self::Workspace(id) = self { Some(id) } else { None }
+    }
+
+    fn set(&self) -> Option<&VariableSetId> {
+        if let Self::Set(id) = self { Some(id) } else { None }
+    }
+}
+
+/// Where variables are.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) organization: OrganizationId,
+    pub(crate) owner: Owner,
+    /// Holds in every workspace: no other such set may have the same key.
+    pub(crate) is_global: bool,
 }
 
 /// The operations on variables.
 pub fn routes() -> Routes {
     Routes::new()
         .op(Method::GET, "/workspaces/{id}/vars", "workspaces.variables.list", list)
-        // With those of variable sets, once there are any.
-        .op(Method::GET, "/workspaces/{id}/all-vars", "workspaces.variables.list-all", list)
+        .op(Method::GET, "/workspaces/{id}/all-vars", "workspaces.variables.list-all", effective::list)
         .op(Method::POST, "/workspaces/{id}/vars", "workspaces.variables.create", create)
         .op(Method::GET, "/workspaces/{id}/vars/{variable}", "workspaces.variables.read", read)
         .op(Method::PATCH, "/workspaces/{id}/vars/{variable}", "workspaces.variables.update", update)
@@ -79,10 +126,17 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
                 .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM variables WHERE id = $1")), args![&id])
                 .await?;
             let Some(row) = row else { continue };
-            let access =
-                workspaces::granted_by_id::<perm::ReadVariables>(&cx, row.workspace_id.as_str()).await;
-            if let Ok((workspace, _)) = access {
-                found.push(document(&cx.app, &workspace.organization_id, &row).await?);
+            let organization = match (&row.workspace_id, &row.variable_set_id) {
+                (Some(id), _) => workspaces::granted_by_id::<perm::ReadVariables>(&cx, id.as_str())
+                    .await
+                    .map(|(workspace, _)| workspace.organization_id.clone()),
+                (None, Some(id)) => {
+                    crate::variable_sets::visible(&cx, id.as_str()).await.map(|(set, _)| set.organization_id)
+                }
+                (None, None) => Err(Error::NotFound),
+            };
+            if let Ok(organization) = organization {
+                found.push(document(&cx.app, &organization, &row).await?);
             }
         }
         Ok(found)
@@ -92,7 +146,7 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
 /// What a request may set.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-struct Attributes {
+pub(crate) struct Attributes {
     key: Option<String>,
     value: Option<String>,
     category: Option<String>,
@@ -136,31 +190,74 @@ fn refuse(wrong: Vec<(&'static str, String)>) -> Result<()> {
     Err(Error::Invalid(wrong.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()))
 }
 
+async fn readable(cx: &Cx) -> Result<Home> {
+    Ok(home(&workspaces::granted::<perm::ReadVariables>(cx).await?.0))
+}
+
+async fn writable(cx: &Cx) -> Result<Home> {
+    Ok(home(&workspaces::granted::<perm::WriteVariables>(cx).await?.0))
+}
+
+fn home(workspace: &workspaces::Workspace) -> Home {
+    Home {
+        organization: workspace.organization_id.clone(),
+        owner: Owner::Workspace(workspace.id.clone()),
+        is_global: false,
+    }
+}
+
 async fn list(cx: Cx) -> Result<Reply> {
-    let (workspace, _) = workspaces::granted::<perm::ReadVariables>(&cx).await?;
-    let rows = all(&cx.app, &workspace.id).await?;
+    let home = readable(&cx).await?;
+    list_in(&cx, &home).await
+}
+
+async fn create(mut cx: Cx) -> Result<Reply> {
+    let home = writable(&cx).await?;
+    create_in(&mut cx, &home).await
+}
+
+async fn read(cx: Cx) -> Result<Reply> {
+    let home = readable(&cx).await?;
+    read_in(&cx, &home).await
+}
+
+async fn update(mut cx: Cx) -> Result<Reply> {
+    let home = writable(&cx).await?;
+    update_in(&mut cx, &home).await
+}
+
+async fn delete(cx: Cx) -> Result<Reply> {
+    let home = writable(&cx).await?;
+    delete_in(&cx, &home).await
+}
+
+/// All variables of a home, oldest first.
+pub(crate) async fn list_in(cx: &Cx, home: &Home) -> Result<Reply> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM variables WHERE {} = $1 ORDER BY created_at, id", home.owner.column());
+    let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), args![home.owner.id()]).await?;
     let mut items = Vec::new();
     for row in &rows {
-        items.push(document(&cx.app, &workspace.organization_id, row).await?);
+        items.push(document(&cx.app, &home.organization, row).await?);
     }
     cx.list(items, &[]).await
 }
 
-async fn all(app: &App, workspace: &WorkspaceId) -> Result<Vec<Row>> {
-    app.db
-        .all(
-            db::AssertSqlSafe(format!(
-                "SELECT {COLUMNS} FROM variables WHERE workspace_id = $1 ORDER BY created_at, id"
-            )),
-            args![workspace],
-        )
-        .await
+/// Makes the variable that the request describes.
+pub(crate) async fn create_in(cx: &mut Cx, home: &Home) -> Result<Reply> {
+    let data: Data<Attributes> = cx.data().await?;
+    let row = new(&cx.app, home, data.attributes).await?;
+    let mut tx = cx.app.db.begin().await?;
+    insert(&mut tx, home, &row).await?;
+    tx.commit().await?;
+    Ok(Reply::created(document(&cx.app, &home.organization, &row).await?))
 }
 
-async fn create(mut cx: Cx) -> Result<Reply> {
-    let (workspace, _) = workspaces::granted::<perm::WriteVariables>(&cx).await?;
-    let data: Data<Attributes> = cx.data().await?;
-    let asked = data.attributes;
+/// A variable that is not stored yet.
+///
+/// # Errors
+/// [`Error::Invalid`] with every attribute that is missing or wrong.
+pub(crate) async fn new(app: &App, home: &Home, asked: Attributes) -> Result<Row> {
     let mut wrong = asked.check();
     if asked.key.is_none() {
         wrong.push(("key", "Key can't be blank".to_owned()));
@@ -169,30 +266,38 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         wrong.push(("category", "Category can't be blank".to_owned()));
     }
     refuse(wrong)?;
-    let id = VariableId::new(&cx.app.env);
-    let key = cx.app.data_key(&workspace.organization_id).await?;
+    let id = VariableId::new(&app.env);
+    let key = app.data_key(&home.organization).await?;
     let category = asked.category.unwrap_or_default();
-    let row = Row {
-        value: key.seal(&cx.app.env, id.as_str(), asked.value.unwrap_or_default().as_bytes()),
-        workspace_id: workspace.id.clone(),
+    Ok(Row {
+        value: key.seal(&app.env, id.as_str(), asked.value.unwrap_or_default().as_bytes()),
+        workspace_id: home.owner.workspace().cloned(),
+        variable_set_id: home.owner.set().cloned(),
         key: asked.key.unwrap_or_default(),
         hcl: asked.hcl.unwrap_or(false) && category == "terraform",
         category,
         sensitive: asked.sensitive.unwrap_or(false),
         description: asked.description.unwrap_or_default(),
-        version_id: new_version(&cx.app.env),
-        created_at: cx.app.now(),
+        version_id: new_version(&app.env),
+        created_at: app.now(),
         id,
-    };
-    let mut tx = cx.app.db.begin().await?;
-    refuse_taken_key(&mut tx, &row).await?;
+    })
+}
+
+/// Stores a new variable.
+///
+/// # Errors
+/// [`Error::Invalid`] when its key is taken.
+pub(crate) async fn insert(tx: &mut Tx, home: &Home, row: &Row) -> Result<()> {
+    refuse_taken_key(tx, home, row).await?;
     tx.exec(
-        "INSERT INTO variables (id, workspace_id, key, value, category, hcl, sensitive, description, version_id,
-                                created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO variables (id, workspace_id, variable_set_id, key, value, category, hcl, sensitive, description,
+                                version_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         args![
             &row.id,
-            &row.workspace_id,
+            row.workspace_id.as_ref(),
+            row.variable_set_id.as_ref(),
             &row.key,
             row.value.clone(),
             &row.category,
@@ -203,9 +308,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
             row.created_at
         ],
     )
-    .await?;
-    tx.commit().await?;
-    Ok(Reply::created(document(&cx.app, &workspace.organization_id, &row).await?))
+    .await
+    .map(drop)
 }
 
 /// An opaque text that no earlier version of a variable had.
@@ -213,46 +317,52 @@ fn new_version(env: &Env) -> String {
     env.base58(43)
 }
 
-async fn refuse_taken_key(tx: &mut Tx, row: &Row) -> Result<()> {
-    let taken: Option<(String,)> = tx
-        .one(
-            "SELECT id FROM variables WHERE workspace_id = $1 AND category = $2 AND key = $3 AND id <> $4",
-            args![&row.workspace_id, &row.category, &row.key, &row.id],
-        )
-        .await?;
-    if taken.is_some() { Err(Error::invalid("key", "Key has already been taken")) } else { Ok(()) }
+async fn refuse_taken_key(tx: &mut Tx, home: &Home, row: &Row) -> Result<()> {
+    let column = home.owner.column();
+    let sql =
+        format!("SELECT id FROM variables WHERE {column} = $1 AND category = $2 AND key = $3 AND id <> $4");
+    let values = args![home.owner.id(), &row.category, &row.key, &row.id];
+    let taken: Option<(String,)> = tx.one(db::AssertSqlSafe(sql), values).await?;
+    if taken.is_some() {
+        return Err(Error::invalid("key", "Key has already been taken"));
+    }
+    if home.is_global {
+        let other: Option<(String,)> = tx
+            .one(
+                "SELECT s.name FROM variables v JOIN variable_sets s ON s.id = v.variable_set_id
+                 WHERE s.organization_id = $1 AND s.global AND v.category = $2 AND v.key = $3 AND v.id <> $4",
+                args![&home.organization, &row.category, &row.key, &row.id],
+            )
+            .await?;
+        if let Some((name,)) = other {
+            let text = format!("Key has already been taken by the global variable set {name:?}");
+            return Err(Error::invalid("key", text));
+        }
+    }
+    Ok(())
 }
 
-async fn find(tx: &mut Tx, workspace: &WorkspaceId, id: &str) -> Result<Row> {
-    tx.one(
-        db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM variables WHERE workspace_id = $1 AND id = $2")),
-        args![workspace, id],
-    )
-    .await?
-    .ok_or(Error::NotFound)
+async fn find(tx: &mut Tx, owner: &Owner, id: &str) -> Result<Row> {
+    let sql = format!("SELECT {COLUMNS} FROM variables WHERE {} = $1 AND id = $2", owner.column());
+    tx.one(db::AssertSqlSafe(sql), args![owner.id(), id]).await?.ok_or(Error::NotFound)
 }
 
-async fn read(cx: Cx) -> Result<Reply> {
-    let (workspace, _) = workspaces::granted::<perm::ReadVariables>(&cx).await?;
-    let row: Row = cx
-        .app
-        .db
-        .one(
-            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM variables WHERE workspace_id = $1 AND id = $2")),
-            args![&workspace.id, cx.path("variable")],
-        )
-        .await?
-        .ok_or(Error::NotFound)?;
-    Ok(Reply::one(document(&cx.app, &workspace.organization_id, &row).await?))
+/// The variable that the path names.
+pub(crate) async fn read_in(cx: &Cx, home: &Home) -> Result<Reply> {
+    let sql = format!("SELECT {COLUMNS} FROM variables WHERE {} = $1 AND id = $2", home.owner.column());
+    let row: Option<Row> =
+        cx.app.db.one(db::AssertSqlSafe(sql), args![home.owner.id(), cx.path("variable")]).await?;
+    let row = row.ok_or(Error::NotFound)?;
+    Ok(Reply::one(document(&cx.app, &home.organization, &row).await?))
 }
 
-async fn update(mut cx: Cx) -> Result<Reply> {
-    let (workspace, _) = workspaces::granted::<perm::WriteVariables>(&cx).await?;
+/// Changes the variable that the path names.
+pub(crate) async fn update_in(cx: &mut Cx, home: &Home) -> Result<Reply> {
     let data: Data<Attributes> = cx.data().await?;
     let asked = data.attributes;
-    let seal_key = cx.app.data_key(&workspace.organization_id).await?;
+    let seal_key = cx.app.data_key(&home.organization).await?;
     let mut tx = cx.app.db.begin().await?;
-    let mut row = find(&mut tx, &workspace.id, cx.path("variable")).await?;
+    let mut row = find(&mut tx, &home.owner, cx.path("variable")).await?;
     let mut wrong = asked.check();
     if row.sensitive {
         if asked.key.as_ref().is_some_and(|key| *key != row.key) {
@@ -276,7 +386,7 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     if let Some(value) = asked.value {
         row.value = seal_key.seal(&cx.app.env, row.id.as_str(), value.as_bytes());
     }
-    refuse_taken_key(&mut tx, &row).await?;
+    refuse_taken_key(&mut tx, home, &row).await?;
     tx.exec(
         "UPDATE variables SET key = $2, value = $3, category = $4, hcl = $5, sensitive = $6, description = $7,
            version_id = $8 WHERE id = $1",
@@ -293,19 +403,13 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     )
     .await?;
     tx.commit().await?;
-    Ok(Reply::one(document(&cx.app, &workspace.organization_id, &row).await?))
+    Ok(Reply::one(document(&cx.app, &home.organization, &row).await?))
 }
 
-async fn delete(cx: Cx) -> Result<Reply> {
-    let (workspace, _) = workspaces::granted::<perm::WriteVariables>(&cx).await?;
-    let deleted = cx
-        .app
-        .db
-        .exec(
-            "DELETE FROM variables WHERE workspace_id = $1 AND id = $2",
-            args![&workspace.id, cx.path("variable")],
-        )
-        .await?;
+/// Deletes the variable that the path names.
+pub(crate) async fn delete_in(cx: &Cx, home: &Home) -> Result<Reply> {
+    let sql = format!("DELETE FROM variables WHERE {} = $1 AND id = $2", home.owner.column());
+    let deleted = cx.app.db.exec(db::AssertSqlSafe(sql), args![home.owner.id(), cx.path("variable")]).await?;
     if deleted == 0 { Err(Error::NotFound) } else { Ok(Reply::no_content()) }
 }
 
@@ -321,25 +425,15 @@ async fn document(app: &App, organization: &OrganizationId, row: &Row) -> Result
         "key": row.key, "value": value, "category": row.category, "hcl": row.hcl, "sensitive": row.sensitive,
         "description": row.description, "created-at": row.created_at.iso8601(), "version-id": row.version_id,
     });
-    let workspace = || row.workspace_id.to_string();
-    Ok(Resource::new("vars", row.id.as_str(), &attributes)
-        .relate("workspace", Linkage::One("workspaces", workspace()))
-        .relate("configurable", Linkage::One("workspaces", workspace()))
-        .link("self", format!("/api/v2/workspaces/{}/vars/{}", row.workspace_id, row.id)))
-}
-
-/// The variables of a workspace as they are now, in the clear: a run freezes them when it is made.
-pub async fn values(app: &App, organization: &OrganizationId, workspace: &WorkspaceId) -> Result<Vec<Value>> {
-    let mut values = Vec::new();
-    for row in all(app, workspace).await? {
-        values.push(Value {
-            value: open(app, organization, &row).await?,
-            key: row.key,
-            category: row.category,
-            hcl: row.hcl,
-            sensitive: row.sensitive,
-            version_id: row.version_id,
-        });
-    }
-    Ok(values)
+    let resource = Resource::new("vars", row.id.as_str(), &attributes);
+    Ok(match (&row.workspace_id, &row.variable_set_id) {
+        (Some(workspace), _) => resource
+            .relate("workspace", Linkage::One("workspaces", workspace.to_string()))
+            .relate("configurable", Linkage::One("workspaces", workspace.to_string()))
+            .link("self", format!("/api/v2/workspaces/{workspace}/vars/{}", row.id)),
+        (None, Some(set)) => resource
+            .relate("varset", Linkage::One("varsets", set.to_string()))
+            .link("self", format!("/api/v2/varsets/{set}/relationships/vars/{}", row.id)),
+        (None, None) => resource,
+    })
 }

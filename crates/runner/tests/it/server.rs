@@ -190,7 +190,7 @@ pub(crate) fn job() -> Job {
 
 pub(crate) fn variable(key: &str, value: &str) -> Variable {
     let category = runner::Category::Terraform;
-    Variable { key: key.into(), value: value.into(), category, hcl: false, sensitive: false }
+    Variable { key: key.into(), value: value.into(), category, hcl: false, sensitive: false, priority: false }
 }
 
 pub(crate) fn archive(files: &[(&str, &str)]) -> Vec<u8> {

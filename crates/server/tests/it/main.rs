@@ -15,3 +15,4 @@ mod secrets;
 mod seed;
 mod sign_in;
 mod tags;
+mod variable_sets;

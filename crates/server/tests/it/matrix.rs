@@ -63,13 +63,23 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
     let variable = admin.post(&format!("/workspaces/{ws}/vars"), variable).await.expect(201);
     let tags = json!({ "data": [{ "type": "tags", "attributes": { "name": "web" } }] });
     admin.post(&format!("/workspaces/{ws}/relationships/tags"), tags).await.expect(204);
+    let (set, set_variable) = variable_set(admin, org, ws).await;
+    let project = organization.related("default-project").unwrap().to_owned();
+    let on_project = json!({ "data": { "attributes": { "access": "read" }, "relationships": {
+        "team": { "data": { "type": "teams", "id": team.id() } },
+        "project": { "data": { "type": "projects", "id": project } },
+    } } });
+    let on_project = admin.post("/team-projects", on_project).await.expect(201);
     BTreeMap::from([
+        ("varsets", set),
+        ("varset-vars", set_variable),
+        ("team-projects", on_project.id()),
         ("workspaces", ws.to_owned()),
         ("tags", admin.get(&format!("/organizations/{org}/tags")).await.ids()[0].clone()),
         ("users", admin.get("/account/details").await.id()),
         ("vars", variable.id()),
         ("team-workspaces", access.ids()[0].clone()),
-        ("projects", organization.related("default-project").unwrap().to_owned()),
+        ("projects", project),
         ("organization-memberships", memberships.ids()[0].clone()),
         ("teams", team.id()),
         ("authentication-tokens", "at-0000000000000000".to_owned()),
@@ -77,6 +87,17 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("terraform-versions", "tool-0-0-0".to_owned()),
         ("opentofu-versions", "tool-0-0-0".to_owned()),
     ])
+}
+
+/// A variable set that holds in the workspace, and its variable.
+async fn variable_set(admin: &Api, org: &str, ws: &str) -> (String, String) {
+    let set = json!({ "data": { "attributes": { "name": "some" }, "relationships": {
+        "workspaces": { "data": [{ "type": "workspaces", "id": ws }] },
+    } } });
+    let set = admin.post(&format!("/organizations/{org}/varsets"), set).await.expect(201).id();
+    let variable = json!({ "data": { "attributes": { "key": "k", "value": "v", "category": "env" } } });
+    let variable = admin.post(&format!("/varsets/{set}/relationships/vars"), variable).await.expect(201);
+    (set, variable.id())
 }
 
 /// A run, and what comes with it.
@@ -131,7 +152,9 @@ fn fill(path: &str, org: &str, ids: &BTreeMap<&'static str, String>) -> String {
         filled.push(match *part {
             "{organization}" => org.to_owned(),
             "{name}" => "demo".to_owned(),
+            "{variable}" if path.contains("/varsets/") => ids["varset-vars"].clone(),
             "{variable}" => ids["vars"].clone(),
+            "{varset}" => ids["varsets"].clone(),
             parameter if parameter.starts_with('{') => {
                 ids.get(parts[index - 1]).cloned().unwrap_or_else(|| panic!("no fixture for {path}"))
             }
