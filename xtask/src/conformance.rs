@@ -15,7 +15,7 @@ use crate::steps;
 pub struct Arguments {
     /// Which suite
     suite: Suite,
-    /// Arguments of the suite: `cargo xtask conformance cli --help` tells them
+    /// Arguments of the suite: `cargo xtask conformance SUITE --help` tells them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
@@ -24,6 +24,8 @@ pub struct Arguments {
 enum Suite {
     /// Terraform's and OpenTofu's own command line
     Cli,
+    /// The official Go SDK's own tests
+    GoTfe,
 }
 
 /// Builds and runs a suite.
@@ -33,6 +35,7 @@ enum Suite {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let package = match arguments.suite {
         Suite::Cli => "conformance-cli",
+        Suite::GoTfe => "conformance-go-tfe",
     };
     let program = build::package(package, Profile::Debug)?;
     steps::run(Command::new(program).args(&arguments.rest))
