@@ -229,8 +229,10 @@ async fn list(cx: Cx) -> Result<Reply> {
     let actor = cx.actor()?;
     let page = cx.page();
     let (condition, id) = match actor {
+        // Organizations that take no users' tokens are none of theirs.
         Actor::User { id, .. } => (
-            "id IN (SELECT organization_id FROM organization_memberships WHERE user_id = $1 AND status = 'active')",
+            "settings NOT LIKE '%\"user-tokens-enabled\":false%' AND id IN
+               (SELECT organization_id FROM organization_memberships WHERE user_id = $1 AND status = 'active')",
             id.to_string(),
         ),
         Actor::Team { organization: id, .. }

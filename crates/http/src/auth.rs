@@ -241,9 +241,9 @@ struct AccessRow {
     access: String,
 }
 
-/// Whether a flag is true in a document of settings.
-fn is_set(settings: &str, flag: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(settings).is_ok_and(|settings| settings[flag] == true)
+/// A flag in a document of settings.
+fn flag(settings: &str, name: &str) -> Option<bool> {
+    serde_json::from_str::<serde_json::Value>(settings).ok()?.get(name)?.as_bool()
 }
 
 /// What a run may do: in its own workspace, and in those that share their state with it. Source: the documentation of
@@ -278,8 +278,12 @@ async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result
         .one("SELECT settings, admin_settings FROM organizations WHERE id = $1", args![organization])
         .await?;
     let Some((settings, admin_settings)) = settings else { return Ok(grants) };
-    grants.allow_force_delete = is_set(&settings, "allow-force-delete-workspaces");
-    if is_set(&admin_settings, "is-disabled") {
+    if actor.kind() == authz::TokenKind::User && flag(&settings, "user-tokens-enabled") == Some(false) {
+        // Not "absent": the client is told that another kind of token is wanted, as TFE does.
+        return Err(Error::Unauthorized);
+    }
+    grants.allow_force_delete = flag(&settings, "allow-force-delete-workspaces") == Some(true);
+    if flag(&admin_settings, "is-disabled") == Some(true) {
         // Closed to everybody but site admins, who need no membership.
         return Ok(grants);
     }

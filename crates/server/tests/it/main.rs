@@ -9,6 +9,7 @@ mod acceptance;
 mod admin;
 mod exec;
 mod matrix;
+mod organizations;
 mod program;
 mod remote_state;
 mod secrets;
