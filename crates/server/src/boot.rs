@@ -2,8 +2,8 @@
 //!
 //! Order: data directory and its lock → addresses → keys → certificates → database → what an earlier process left. The
 //! addresses are bound early, so that what is wrong with them is said at once and early requests wait; they are answered
-//! once everything is ready. The end: SIGTERM or SIGINT closes the addresses and stops taking work; open requests and
-//! running phases have the grace period, together; a second signal ends the process at once.
+//! once everything is ready. The end: SIGTERM or SIGINT stops taking work; once running phases have ended the addresses are
+//! closed; phases and then open requests have the grace period, together; a second signal ends the process at once.
 
 use crate::{
     admin,
@@ -28,6 +28,7 @@ use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::TcpListener,
@@ -83,8 +84,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     };
     let ending = ended(app.clone(), options.grace_period)?;
     greeting.say();
-    let deadline = listen::serve(listener, certificates, router, Patience::default(), ending).await?;
-    drain(&app, deadline).await;
+    listen::serve(listener, certificates, router, Patience::default(), ending).await?;
     app.db.close().await;
     Ok(())
 }
@@ -154,7 +154,7 @@ fn default_url(tls: &Tls, address: SocketAddr) -> String {
 /// What the options say about the application.
 pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Result<Blueprint, Failure> {
     let usize_of = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let seconds = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Ok(Blueprint {
         data_dir: dir.to_owned(),
         postgres: options.database.postgres()?,
@@ -240,9 +240,11 @@ fn metrics_token(options: &ServeOptions) -> Result<Option<Secret>, Failure> {
     }
 }
 
-/// Listens for signals from now on. The result completes at the first that asks the server to end, with the instant until
-/// which open work may go on. The second ends the process at once; what runs goes on, and is taken up by the next start.
-fn ended(app: App, grace: std::time::Duration) -> std::io::Result<impl Future<Output = Instant>> {
+/// Listens for signals from now on. The first asks the server to end: no phase begins any more, and once the running ones
+/// have ended, or their part of the grace period has, the result completes with the instant until which open requests may
+/// go on. Until then requests are answered, so that who follows the log of a phase sees its end. The second signal ends the
+/// process at once; what runs goes on, and is taken up by the next start.
+fn ended(app: App, grace: Duration) -> std::io::Result<impl Future<Output = Instant>> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         either(&mut term, &mut int).await;
@@ -254,7 +256,9 @@ fn ended(app: App, grace: std::time::Duration) -> std::io::Result<impl Future<Ou
             // Nothing that matters is in memory alone (ADR 3), so this is the crash that every start recovers from.
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).ok();
         });
-        Instant::now() + grace
+        let now = Instant::now();
+        drain(&app, now + grace - (grace / 10).min(REQUESTS)).await;
+        now + grace
     })
 }
 
@@ -262,9 +266,19 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     tokio::select! { _ = one.recv() => {}, _ = other.recv() => {} }
 }
 
-/// Waits for running phases until the deadline.
+/// Of the grace period, what phases leave at least to requests that are open then; less when it is shorter than ten times
+/// this.
+const REQUESTS: Duration = Duration::from_secs(3);
+/// From the end of the last phase until no more requests are taken: who follows a log asks again every half a second while
+/// the server ends.
+const FAREWELL: Duration = Duration::from_millis(1500);
+
+/// Waits for running phases, and for those who read about their end, until the deadline.
 async fn drain(app: &App, deadline: Instant) {
     let jobs = app.area::<Jobs>();
+    if jobs.running() == 0 {
+        return;
+    }
     while jobs.running() > 0 {
         let runs = jobs.runs();
         tracing::info!(running = runs.len(), "waiting for running phases to end");
@@ -273,6 +287,7 @@ async fn drain(app: &App, deadline: Instant) {
             return;
         }
     }
+    tokio::time::sleep_until(deadline.min(Instant::now() + FAREWELL)).await;
 }
 
 /// Renews certificates in time, and on SIGHUP, which without this would end the process.

@@ -5,6 +5,8 @@
 //!   object is accounted for, and the stored events of every run lead to the stored run. `FERROFORM_KILLS` sets how often
 //!   (10 unless set); the seed is printed, and `FERROFORM_SEED` repeats one.
 //! - [`signals`]: the server is asked to end while an apply runs.
+//! - [`restarts`]: Terraform's own command line, in the middle of each of its steps, while the server is killed or restarted.
+//! - [`slow`]: the same command line over a link of 50 ms that loses 1 %.
 //! - [`database`]: PostgreSQL crashes during a run and comes back.
 //! - [`disk`]: the disk fills up and is freed again.
 //! - [`clock`]: the clock jumps a day, in both directions.
@@ -22,10 +24,14 @@ mod cluster;
 mod database;
 mod disk;
 mod kills;
+mod link;
 mod load;
 mod program;
 mod rest;
+mod restarts;
 mod signals;
+mod site;
+mod slow;
 
 /// Small and repeatable; the moments need no better.
 struct Random(u64);

@@ -150,12 +150,28 @@ impl Program {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn terminate(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-            let status = child.wait().unwrap();
-            assert!(status.success(), "{status}: {}", self.words());
+        if self.child.is_some() {
+            self.ask_to_end();
+            self.wait_for_the_end();
         }
+    }
+
+    /// SIGTERM
+    pub(crate) fn ask_to_end(&self) {
+        let pid = self.child.as_ref().unwrap().id();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits until a server that was asked to end has ended.
+    pub(crate) fn wait_for_the_end(&mut self) {
+        let status = self.child.take().unwrap().wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.words());
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// SIGTERM until the server has ended, which the second one does.
