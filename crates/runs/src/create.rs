@@ -216,11 +216,34 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
         may_apply,
         variables,
     };
+    if let Some(run) = repeated(&mut tx, &new).await? {
+        let document = document::run(&app, &run, &held, &grants, document::Related::none());
+        return cx.created(document, document::INCLUDES).await;
+    }
     let (run, after) = queue(&app, &mut tx, &held, new).await?;
     tx.commit().await?;
     let document = document::run(&app, &run, &held, &grants, document::Related::none());
     after.perform(&app);
     cx.created(document, document::INCLUDES).await
+}
+
+/// The run that a command line asks for a second time because the answer to the first was lost: it uploads a configuration
+/// version for each of its commands and asks again by itself. A second run would wait for the first, and the person
+/// for both.
+async fn repeated(tx: &mut Tx, new: &NewRun<'_>) -> Result<Option<Run>> {
+    if !new.source.starts_with("terraform") {
+        return Ok(None);
+    }
+    let found: Option<(RunId,)> = tx
+        .one(
+            "SELECT id FROM runs WHERE configuration_version_id = $1 AND created_by = $2 AND final = FALSE
+             ORDER BY number DESC LIMIT 1",
+            args![&new.configuration.id, &new.created_by],
+        )
+        .await?;
+    let Some((id,)) = found else { return Ok(None) };
+    let run = runs::in_tx(tx, &id).await?;
+    Ok(Some(run).filter(|run| run.options == new.options && run.row.source == new.source))
 }
 
 /// Whether the caller may have this operation carried out.

@@ -72,7 +72,7 @@ pub const COLUMNS: &str = "id, organization_id, workspace_id, number, configurat
     apply_log_id, snapshot_id, state_version_id, lease, queued_at";
 
 /// What was asked of a run and concerns the engine or the reader, not the rules.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Options {
     /// Why the run was made.

@@ -130,7 +130,7 @@ fn prompt(database: Database, fault: Fault) {
     assert!(output.status.success() && words(&output).contains("Apply complete!"), "{}", words(&output));
 
     // The server has made the run, and the command line does not know: it asks again.
-    site.write("resource \"terraform_data\" \"it\" { input = \"here\" }\n");
+    site.write("resource \"terraform_data\" \"it\" { input = \"anew\" }\n");
     let held = site.link.hold("POST", "/runs", Answer);
     let mut child = site.terraform(&["apply"]).spawn().unwrap();
     site.strike(Some(held));
