@@ -34,7 +34,8 @@ pub(crate) struct Attributes {
     allow_empty_apply: Option<bool>,
     target_addrs: Option<Vec<String>>,
     replace_addrs: Option<Vec<String>>,
-    variables: Option<Vec<RunVariable>>,
+    /// Terraform before 1.4 puts a null in front for each of them.
+    variables: Option<Vec<Option<RunVariable>>>,
     allow_config_generation: Option<bool>,
     debugging_mode: Option<bool>,
     exec: Option<Exec>,
@@ -48,10 +49,12 @@ struct Exec {
     input: String,
 }
 
+/// Terraform before 1.4 begins the names with capitals.
 #[derive(Debug, Default, Deserialize)]
 struct RunVariable {
+    #[serde(alias = "Key")]
     key: String,
-    #[serde(default)]
+    #[serde(default, alias = "Value")]
     value: String,
 }
 
@@ -175,7 +178,7 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
     }
     let asked = data.attributes;
     let run_variables = asked.variables.as_deref().unwrap_or_default();
-    let run_variables = run_variables.iter().map(|v| (v.key.clone(), v.value.clone())).collect();
+    let run_variables = run_variables.iter().flatten().map(|v| (v.key.clone(), v.value.clone())).collect();
     let app = cx.app.clone();
     let input = asked.exec.as_ref().map(|exec| exec.input.clone()).unwrap_or_default();
     let own = Variables { run: run_variables, input, ..Variables::default() };

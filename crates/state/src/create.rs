@@ -109,8 +109,13 @@ impl Asked {
             return Err(Error::Invalid(wrong.into_iter().map(owned).collect()));
         }
         let state = decode("state", attributes.state)?;
-        let json = decode("json-state", attributes.json_state)?;
-        let outputs = match decode("json-state-outputs", attributes.json_state_outputs)? {
+        if state.as_ref().is_some_and(Bytes::is_empty) {
+            return Err(Error::invalid("state", "State can't be blank"));
+        }
+        // Terraform before 1.6 sends these empty where it has no schemas, as when it migrates a state.
+        let json = decode("json-state", attributes.json_state)?.filter(|json| !json.is_empty());
+        let outputs = decode("json-state-outputs", attributes.json_state_outputs)?;
+        let outputs = match outputs.filter(|outputs| !outputs.is_empty()) {
             Some(json) => outputs_of(&json)?,
             None => vec![],
         };
@@ -138,9 +143,6 @@ fn decode(attribute: &str, text: Option<Text<'_>>) -> Result<Option<Bytes>> {
         STANDARD.decode(text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>())
     });
     match decoded {
-        Ok(bytes) if bytes.is_empty() => {
-            Err(Error::invalid(attribute, format!("{} can't be blank", title(attribute))))
-        }
         Ok(bytes) => Ok(Some(bytes.into())),
         Err(error) => {
             Err(Error::invalid(attribute, format!("{} is not valid base64: {error}", title(attribute))))
@@ -304,6 +306,14 @@ mod tests {
         };
         assert_eq!(asked.given.outputs, [expected]);
         assert!(asked.state.is_none());
+    }
+
+    #[test]
+    fn an_empty_json_state_and_empty_outputs_count_as_absent() {
+        let attributes =
+            json!({ "serial": 1, "md5": MD5, "state": "e30=", "json-state": "", "json-state-outputs": "" });
+        let asked = Asked::read(&body(attributes)).unwrap();
+        assert!(asked.state.is_some() && asked.given.json.is_none() && asked.given.outputs.is_empty());
     }
 
     #[test]

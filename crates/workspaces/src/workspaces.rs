@@ -423,7 +423,12 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         updated_at: now,
         latest_change_at: now,
     };
+    let versioned = data.attributes.terraform_version.is_some();
     data.attributes.apply(&mut workspace, &mut settings);
+    // The default version is one of the default engine's.
+    if !versioned && workspace.engine != app.settings.default_engine {
+        "latest".clone_into(&mut workspace.terraform_version);
+    }
     workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     within_limit(&mut tx, &organization).await?;
     insert(&mut tx, &workspace).await?;
