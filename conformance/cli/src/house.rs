@@ -13,8 +13,8 @@ use xtask::server::{Server, Tls};
 
 use crate::versions::{Tool, Version};
 
-/// Rows that run at the same time: each waits for the command line's own sleeps most of the time.
-const RUNNERS: &str = "8";
+/// Of a server that many rows share: each waits for the command line's own sleeps most of the time.
+pub(crate) const RUNNERS: u32 = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
 pub(crate) enum Database {
@@ -49,8 +49,14 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Starts the server `ferroform`, which finds each of `versions` as a workspace asks for it.
-    pub(crate) fn open(ferroform: &Path, versions: &[Version], database: Database) -> Result<Self> {
+    /// Starts the server `ferroform`, which finds each of `versions` as a workspace asks for it, and works on `runners` runs
+    /// at the same time.
+    pub(crate) fn open(
+        ferroform: &Path,
+        versions: &[Version],
+        database: Database,
+        runners: u32,
+    ) -> Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("conformance-").tempdir().context("no temporary folder")?;
         let engines_folder = folder.path().join("engines");
@@ -72,7 +78,7 @@ impl House {
             options.extend(["--run-read".into(), folder.into()]);
         }
         options.extend(["--provider-mirror".into(), mirror.clone().into()]);
-        options.extend(["--runners".into(), RUNNERS.into(), "--no-engine-download".into()]);
+        options.extend(["--runners".into(), runners.to_string().into(), "--no-engine-download".into()]);
         if let Some(postgres) = &postgres {
             options.extend(["--database".into(), postgres.url().into()]);
         }

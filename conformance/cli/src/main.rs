@@ -102,7 +102,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     };
     let houses: Vec<House> = databases
         .iter()
-        .map(|database| House::open(&ferroform, &versions, *database))
+        .map(|database| House::open(&ferroform, &versions, *database, house::RUNNERS))
         .collect::<Result<_>>()?;
     announce(&versions, &absent, &databases);
 
@@ -171,9 +171,21 @@ fn work(jobs: VecDeque<Job<'_>>, at_once: usize) -> Result<Rows> {
 }
 
 impl Job<'_> {
+    /// In the shared house, or one that the scenario has for itself.
+    fn row(&self) -> (String, Result<()>) {
+        let Some(runners) = self.scenario.runners else {
+            return row::run(self.house, self.scenario, self.version);
+        };
+        let versions = std::slice::from_ref(self.version);
+        match House::open(&self.house.ferroform, versions, self.house.database, runners) {
+            Ok(own) => row::run(&own, self.scenario, self.version),
+            Err(error) => (String::new(), Err(error)),
+        }
+    }
+
     fn run(&self, transcripts: &Path) -> bool {
         let started = Instant::now();
-        let (mut transcript, outcome) = row::run(self.house, self.scenario, self.version);
+        let (mut transcript, outcome) = self.row();
         let Self { scenario, version, house } = self;
         let name = format!("{} {} {}", scenario.name, version.key(), house.database.name());
         let took = dim(&seconds(started.elapsed()));

@@ -129,8 +129,9 @@ impl<'a> Row<'a> {
         let mut talked = Ok(());
         for (number, one) in &expected {
             if let Expected::When { text, action } = one {
-                talked = terminal
-                    .wait_for(text)
+                talked = self
+                    .filled(text)
+                    .and_then(|text| terminal.wait_for(&text))
                     .and_then(|()| self.act(action, Some(&mut terminal)))
                     .with_context(|| format!("line {number}"));
                 if talked.is_err() {
@@ -229,11 +230,12 @@ impl<'a> Row<'a> {
         command
     }
 
-    /// `text` with what stands between `@` replaced by what it names here.
+    /// `text` in the version's words, with what stands between `@` replaced by what it names here.
     fn filled(&self, text: &str) -> Result<String> {
         let names = Regex::new("@([A-Z]+)(?::([A-Za-z0-9_-]+))?@").expect("a test runs it");
         let mut failure = None;
-        let filled = names.replace_all(text, |captures: &Captures<'_>| {
+        let text = self.version.words(text);
+        let filled = names.replace_all(&text, |captures: &Captures<'_>| {
             self.named(&captures[1], captures.get(2).map(|found| found.as_str())).unwrap_or_else(|error| {
                 failure = Some(error);
                 String::new()
@@ -248,6 +250,7 @@ impl<'a> Row<'a> {
             ("HOST", None) => self.house.host().to_owned(),
             ("URL", None) => self.house.url.clone(),
             ("TOKEN", None) => self.house.token.clone(),
+            ("MIRROR", None) => self.house.mirror.display().to_string(),
             ("FERROFORM", None) => self.house.ferroform.display().to_string(),
             ("VERSION", None) => self.version.full.clone(),
             ("MINOR", None) => format!("1.{}", self.version.minor),

@@ -7,6 +7,7 @@
 //! # One sentence about the behaviour.
 //! only terraform 1.10+             the whole file is for these versions
 //! any-engine                       its runs need not be of the command line's version
+//! runners 1                        it has a server of its own, which works on so many runs at the same time
 //! cloud name = "demo"              writes backend.tf: a cloud block with workspaces { name = "demo" }
 //! remote prefix = "app-"           the same with the remote backend
 //! in DIR                           files and commands from here on are in this folder
@@ -32,7 +33,9 @@
 //! What a command line opens in a browser is written to `~/visited` instead.
 //!
 //! Any line may begin with `[CONDITION]`, such as `[1.10+]`, `[-1.9]`, `[tofu]`, `[terraform 1.14+]`, and is left out where
-//! that does not hold. `@ORG@`, `@HOST@`, `@URL@`, `@TOKEN@`, `@VERSION@`, `@MINOR@`, `@TOOL@`, `@FERROFORM@` (the program), `@WS:name@` (a workspace's
+//! that does not hold. Terraform before 1.4 has no `terraform_data` and is told `null_resource`, with a trigger for its `input`
+//! ([`Version::words`]). `@ORG@`, `@HOST@`, `@URL@`, `@TOKEN@`, `@VERSION@`, `@MINOR@`, `@TOOL@`, `@FERROFORM@` (the program), `@MIRROR@` (of providers),
+//! `@WS:name@` (a workspace's
 //! id) and `@RUN:name@` (its newest run's id) stand for what they name.
 
 use anyhow::{Context, Result, bail};
@@ -47,6 +50,8 @@ pub(crate) struct Scenario {
     pub(crate) only: Condition,
     /// Whether its runs may be of another version than the command line's.
     pub(crate) any_engine: bool,
+    /// Of its own server; none: it shares one.
+    pub(crate) runners: Option<u32>,
     pub(crate) steps: Vec<Guarded<Step>>,
 }
 
@@ -160,6 +165,7 @@ impl Scenario {
             shows,
             only: Condition::default(),
             any_engine: false,
+            runners: None,
             steps: Vec::new(),
         };
         let mut next = 0;
@@ -189,6 +195,10 @@ impl Scenario {
             }
             "any-engine" => {
                 self.any_engine = true;
+                return Ok(());
+            }
+            "runners" => {
+                self.runners = Some(rest.parse().context("runners are a number")?);
                 return Ok(());
             }
             "cloud" => Step::Backend { kind: "cloud", workspaces: rest.to_owned() },

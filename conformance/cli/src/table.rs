@@ -15,8 +15,8 @@ const END: &str = "<!-- conformance cli: end -->";
 const PAGE: &str = "# Compatibility\n\n## Command line\n\n\
     Each cell is a scenario of `conformance/cli/scenarios` that drives the real command line of that minor version against\n\
     the server, on SQLite and PostgreSQL, with runs on an engine of the same version (`cargo xtask conformance cli`).\n\
-    ✓ passes; a blank does not pass or was not run; – does not exist in that version. No package supplies Terraform 1.7,\n\
-    so its column is absent.\n\n";
+    ✓ passes; a blank does not pass or was not run; – does not exist in that version. Terraform before 1.4\n\
+    has no `terraform_data`: `null_resource` stands for it.\n\n";
 
 /// The table, with its marks.
 ///

@@ -1,15 +1,20 @@
 //! Which command lines there are on this machine: a row of the matrix is for a tool and a minor version.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use regex::Regex;
 use xtask::{engines, places, steps};
 
 /// The minor versions of Terraform that the matrix has a column for.
-const TERRAFORM: std::ops::RangeInclusive<u64> = 6..=15;
+const TERRAFORM: std::ops::RangeInclusive<u64> = 1..=15;
+
+/// Why a column is not run.
+const NOT_BUILT: &str = "it is not on PATH, and `cargo xtask engines --from-source` has not built it";
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Tool {
@@ -55,6 +60,20 @@ impl Version {
         }
     }
 
+    /// `text` of a scenario as it is said to this version. Before 1.4 Terraform has no `terraform_data`: `null_resource`
+    /// stands for it, whose trigger is what was the input.
+    pub(crate) fn words<'text>(&self, text: &'text str) -> Cow<'text, str> {
+        if self.tool == Tool::Tofu || self.minor >= 4 || !text.contains("terraform_data") {
+            return Cow::Borrowed(text);
+        }
+        let value = Regex::new(r"terraform_data\.(\w+)\.(?:input|output)\b").expect("a test runs it");
+        let input = Regex::new(r"(?m)^(\s+)input\s*= (.*)$").expect("a test runs it");
+        let text = value
+            .replace_all(text, "null_resource.$1.triggers.input")
+            .replace("terraform_data", "null_resource");
+        Cow::Owned(input.replace_all(&text, "${1}triggers = { input = $2 }").into_owned())
+    }
+
     fn order(&self, other: &Self) -> Ordering {
         (self.tool, self.minor).cmp(&(other.tool, other.minor))
     }
@@ -97,10 +116,7 @@ pub(crate) fn find(choice: &Choice) -> Result<(Vec<Version>, Vec<Absent>)> {
                     found.push(Version::of(&program, true)?);
                 }
             }
-            if let Some(program) = engines::any_tofu() {
-                found.push(Version::of(&program, false)?);
-            }
-            for (_, program) in engines::every_terraform()? {
+            for program in engines::every()? {
                 found.push(Version::of(&program, false)?);
             }
         }
@@ -112,13 +128,10 @@ pub(crate) fn find(choice: &Choice) -> Result<(Vec<Version>, Vec<Absent>)> {
     if let Choice::All = choice {
         let missing = |key: &str| !found.iter().any(|version| version.key() == key);
         for key in TERRAFORM.map(|minor| format!("1.{minor}")).filter(|key| missing(key)) {
-            absent.push((key, "no package of the Python index holds it".to_owned()));
+            absent.push((key, NOT_BUILT.to_owned()));
         }
         if !found.iter().any(|version| version.tool == Tool::Tofu) {
-            absent.push((
-                "tofu".to_owned(),
-                "no `tofu` on PATH, and `cargo xtask engines --tofu` has built none".to_owned(),
-            ));
+            absent.push(("tofu".to_owned(), NOT_BUILT.to_owned()));
         }
     }
     if let Choice::Keys(keys) = choice {
@@ -128,4 +141,26 @@ pub(crate) fn find(choice: &Choice) -> Result<(Vec<Version>, Vec<Absent>)> {
         }
     }
     Ok((found, absent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terraform_before_1_4_gets_null_resource_for_terraform_data() {
+        let of = |minor| Version {
+            tool: Tool::Terraform,
+            minor,
+            full: format!("1.{minor}.0"),
+            program: "terraform".into(),
+            on_path: false,
+        };
+        let text = "resource \"terraform_data\" \"one\" {\n  input = \"a\"\n}\noutput \"o\" {\n  value = terraform_data.one.output\n}\n";
+        assert_eq!(of(4).words(text), text);
+        assert_eq!(
+            of(3).words(text),
+            "resource \"null_resource\" \"one\" {\n  triggers = { input = \"a\" }\n}\noutput \"o\" {\n  value = null_resource.one.triggers.input\n}\n"
+        );
+    }
 }

@@ -118,6 +118,11 @@ impl Times {
         self.0.len()
     }
 
+    /// How many took no longer than `limit`.
+    pub(crate) fn within(&self, limit: Duration) -> usize {
+        self.0.iter().filter(|took| **took <= limit).count()
+    }
+
     /// Seconds.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)

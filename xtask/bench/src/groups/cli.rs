@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -41,6 +42,10 @@ resource "terraform_data" "talk" {
 }
 "#;
 const DEVELOPERS: usize = 100;
+/// How soon each of them is to be told where the run stands.
+const TOLD: Duration = Duration::from_secs(2);
+/// How a line of the command line begins that says so: for the plan to start, for runs to finish, for the workspace.
+const WAITING: &str = "Waiting for ";
 
 /// Plans and applies, the way of a line, the cost of a log, a migration, and many developers at once.
 pub(crate) fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
@@ -290,28 +295,64 @@ fn worked(setting: &Setting) -> Result<f64> {
     Ok(sums.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
-/// Many developers plan within a second on one machine.
+/// Many developers plan within a second on one machine: how long all of it takes, and when each is told that its run waits.
 fn developers(setting: &Setting, report: &mut Report, cli: &Cli) -> Result<()> {
     let bare = Bare::new(&setting.engine, CONFIGURATION)?;
     let names: Vec<String> = (0..DEVELOPERS).map(|number| format!("developer-{number}")).collect();
     let copies = names.iter().map(|name| bare.copy(name)).collect::<Result<Vec<_>>>()?;
     let folders = names.iter().map(|name| cli.folder(name, CONFIGURATION)).collect::<Result<Vec<_>>>()?;
-    let (mut ours, mut theirs) = (Times::default(), Times::default());
+    let (mut ours, mut theirs, mut told) = (Times::default(), Times::default(), Times::default());
     theirs.once(|| bare.plan_all(&copies, setting.at_once))?;
     ours.once(|| {
-        let plans = folders
-            .iter()
-            .map(|folder| {
-                let mut plan = cli.command(folder, &["plan", "-no-color"]);
-                plan.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("cannot start a plan")
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for mut plan in plans {
-            ensure!(plan.wait().context("a plan cannot be waited for")?.success(), "a plan failed");
+        let plans = folders.iter().map(|folder| Plan::start(cli.command(folder, &["plan", "-no-color"])));
+        for plan in plans.collect::<Result<Vec<_>>>()? {
+            told.add(plan.end()?);
         }
         Ok(())
     })?;
     let what = format!("{DEVELOPERS} developers' plans at once ÷ xargs -P of the bare commands");
     report.ratio(&what, &ours, &theirs, Bar::AtMost(1.15));
+    let what = format!("the last of {DEVELOPERS} developers at once is told that the run waits");
+    let (median, within) = (told.median(), told.within(TOLD));
+    let from =
+        format!("median {median:.2} s; {within} of {DEVELOPERS} within 2 s; 1.5 s are the client's sleeps");
+    report.row(&what, told.quantile(1.0), "s", from, Bar::AtMost(TOLD.as_secs_f64()));
     Ok(())
+}
+
+/// A plan whose output is read as it comes.
+struct Plan {
+    child: Child,
+    /// When it said that it waits, from its start.
+    waiting: JoinHandle<Option<Duration>>,
+}
+
+impl Plan {
+    fn start(mut command: Command) -> Result<Self> {
+        let started = Instant::now();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start the command line")?;
+        let output = child.stdout.take().context("its output is ours")?;
+        let waiting = std::thread::spawn(move || {
+            let mut first = None;
+            // To its end: a command whose output nobody reads stands still.
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if first.is_none() && line.starts_with(WAITING) {
+                    first = Some(started.elapsed());
+                }
+            }
+            first
+        });
+        Ok(Self { child, waiting })
+    }
+
+    /// Waits for its end; how long after its start it said that it waits.
+    fn end(mut self) -> Result<Duration> {
+        ensure!(self.child.wait().context("a plan cannot be waited for")?.success(), "a plan failed");
+        let waiting = self.waiting.join().expect("reading lines does not panic");
+        waiting.context("a plan has not said that it waits")
+    }
 }
