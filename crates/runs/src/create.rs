@@ -142,8 +142,9 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
     let results = Results { structured_output, ..Results::default() };
     let mut run = Run { row, life, options: new.options, results };
     let after = runs::insert(app, tx, &mut run, creation, new.variables.variables).await?;
-    if workspace.lock_kind.as_deref().is_some_and(|kind| kind != "run") && run.life.waits_its_turn() {
-        // While a person holds the lock the command line looks for a pending current run to say so.
+    if workspace.lock_kind.as_deref() != Some("run") && run.life.waits_its_turn() {
+        // The command line looks for a pending current run to say that a person holds the lock; and of a run that waits
+        // for a runner it counts everything down to the current one as before it.
         tx.exec(
             "UPDATE workspaces SET current_run_id = $2 WHERE id = $1 AND NOT EXISTS
                (SELECT 1 FROM runs WHERE id = workspaces.current_run_id AND final = FALSE)",

@@ -358,7 +358,8 @@ async fn queue(cx: Cx) -> Result<Reply> {
     let queued: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
     let page = cx.page();
     let total = i64::try_from(queued.len()).unwrap_or(i64::MAX);
-    let mut position = 0;
+    // Those that run count as before: the command line takes their number off again.
+    let mut position = queued.iter().filter(|run| run.row.lease.is_some()).count();
     let mut items = Vec::new();
     let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
     for (index, run) in queued.into_iter().enumerate() {
@@ -386,7 +387,7 @@ async fn capacity(cx: Cx) -> Result<Reply> {
         .db
         .one(
             "SELECT COUNT(CASE WHEN lease IS NULL THEN 1 END), COUNT(CASE WHEN lease IS NOT NULL THEN 1 END)
-             FROM runs WHERE organization_id = $1 AND job IS NOT NULL",
+             FROM runs WHERE organization_id = $1 AND final = FALSE AND (job IS NOT NULL OR status = 'pending')",
             args![&organization.id],
         )
         .await?;

@@ -280,6 +280,8 @@ pub async fn insert(
     let now = run.row.created_at;
     let (life, effects) = life::create(&creation, now);
     run.life = life;
+    // From now on it waits; by this, and not by when it was made, because a clock can be set back.
+    run.row.queued_at = Some(app.area::<Jobs>().queued_at(app.now()));
     let row = &run.row;
     tx.exec(
         "INSERT INTO runs (id, organization_id, workspace_id, number, configuration_version_id, status, operation, final,

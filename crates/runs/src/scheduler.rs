@@ -7,9 +7,9 @@ use crate::{
     document::{entries, lock_kind},
     executor,
     jobs::Jobs,
-    life::{Event, Job},
+    life::{Event, Job, Status},
     queue::{Candidate, Kind, Line, pick},
-    runs::{self, After, Run},
+    runs::{self, After},
 };
 use db::{FromRow, args};
 use http_api::{App, Error, Result};
@@ -17,7 +17,7 @@ use kernel::{
     Timestamp,
     ids::{OrganizationId, RunId, WorkspaceId},
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 use workspaces::workspaces::hold;
 
 /// How often it looks without being woken.
@@ -49,68 +49,25 @@ pub async fn run(app: App) {
     }
 }
 
-/// One look: starts what may start, then fills the free places.
+/// One look: fills the free places. A run leaves `pending` only for a place: until then the command line tells its user
+/// how many are before it.
 pub async fn pass(app: &App) -> Result<()> {
-    start_pending(app).await?;
+    let mut passed_over = HashSet::new();
     while app.area::<Jobs>().has_room() {
-        let Some(candidate) = next_job(app).await? else { break };
-        unless_gone(claim(app, &candidate).await)?;
+        let Some(candidate) = next(app, &passed_over).await? else { break };
+        if !unless_gone(take(app, &candidate).await)? {
+            passed_over.insert(candidate.run);
+        }
     }
     Ok(())
 }
 
 /// A workspace or run that was deleted since it was looked at is no failure.
-fn unless_gone(result: Result<()>) -> Result<()> {
+fn unless_gone(result: Result<bool>) -> Result<bool> {
     match result {
-        Err(Error::NotFound) => Ok(()),
+        Err(Error::NotFound) => Ok(false),
         other => other,
     }
-}
-
-async fn start_pending(app: &App) -> Result<()> {
-    // Of locked workspaces only runs that ignore the lock can start.
-    let workspaces: Vec<(WorkspaceId,)> = app
-        .db
-        .all(
-            "SELECT DISTINCT r.workspace_id FROM runs r JOIN workspaces w ON w.id = r.workspace_id
-             WHERE r.final = FALSE AND r.status = 'pending'
-               AND (w.lock_kind IS NULL OR r.operation IN ('plan_only', 'save_plan'))",
-            vec![],
-        )
-        .await?;
-    for (workspace,) in workspaces {
-        unless_gone(start_in(app, &workspace).await)?;
-    }
-    Ok(())
-}
-
-/// Starts what may start in one workspace. Where a place is free and nobody waits for it, the job is claimed in the same
-/// transaction: the usual case costs one commit.
-async fn start_in(app: &App, workspace: &WorkspaceId) -> Result<()> {
-    let waiting: Option<(String,)> =
-        app.db.one("SELECT id FROM runs WHERE job IS NOT NULL AND lease IS NULL LIMIT 1", vec![]).await?;
-    let mut tx = app.db.begin().await?;
-    let held = hold(&mut tx, workspace).await?;
-    let open = runs::open_in_tx(&mut tx, workspace).await?;
-    let line = Line { lock: lock_kind(&held), open: entries(&open) };
-    let startable: Vec<RunId> = line.startable().into_iter().cloned().collect();
-    let mut after = After::default();
-    let mut claimed: Option<Run> = None;
-    for id in startable {
-        let mut run = runs::in_tx(&mut tx, &id).await?;
-        after.and(runs::advance(app, &mut tx, &mut run, &Event::Started, None).await?);
-        if waiting.is_none() && claimed.is_none() && app.area::<Jobs>().has_room() {
-            run.row.lease = Some(executor::new_lease(app));
-            after.and(runs::advance(app, &mut tx, &mut run, &Event::Claimed, None).await?);
-            claimed = Some(run);
-        }
-    }
-    tx.commit().await?;
-    if let Some(run) = claimed {
-        executor::start(app, run);
-    }
-    after.perform(app);
-    Ok(())
 }
 
 #[derive(FromRow)]
@@ -118,24 +75,32 @@ struct Waiting {
     id: RunId,
     workspace_id: WorkspaceId,
     organization_id: OrganizationId,
-    job: String,
+    job: Option<String>,
     operation: String,
     queued_at: Timestamp,
 }
 
-async fn next_job(app: &App) -> Result<Option<Candidate>> {
+/// What the next place is for: a job that waits for a runner, or a pending run that may start. Whether it really may is
+/// seen when its workspace is held ([`take`]); here a run is left out that stands behind another, or before a lock.
+async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidate>> {
     let waiting: Vec<Waiting> = app
         .db
         .all(
-            "SELECT id, workspace_id, organization_id, job, operation, COALESCE(queued_at, created_at) AS queued_at
-             FROM runs WHERE job IS NOT NULL AND lease IS NULL
-             ORDER BY CASE WHEN job = 'apply' THEN 0 ELSE 1 END, queued_at, number LIMIT $1",
+            "SELECT r.id, r.workspace_id, r.organization_id, r.job, r.operation,
+               COALESCE(r.queued_at, r.created_at) AS queued_at
+             FROM runs r JOIN workspaces w ON w.id = r.workspace_id
+             WHERE r.final = FALSE AND ((r.job IS NOT NULL AND r.lease IS NULL) OR (r.status = 'pending' AND (
+               r.operation IN ('plan_only', 'save_plan') OR (w.lock_kind IS NULL AND NOT EXISTS (
+                 SELECT 1 FROM runs o WHERE o.workspace_id = r.workspace_id AND o.final = FALSE AND o.number < r.number
+                   AND o.status = 'pending' AND o.operation NOT IN ('plan_only', 'save_plan'))))))
+             ORDER BY CASE WHEN r.job = 'apply' THEN 0 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number LIMIT $1",
             args![WINDOW],
         )
         .await?;
     // The plan of a run whose apply waits may not be put away yet; its end wakes us.
     let jobs = app.area::<Jobs>();
-    let waiting: Vec<Waiting> = waiting.into_iter().filter(|w| !jobs.works_on(&w.id)).collect();
+    let free = |w: &Waiting| !jobs.works_on(&w.id) && !passed_over.contains(&w.id);
+    let waiting: Vec<Waiting> = waiting.into_iter().filter(free).collect();
     if waiting.is_empty() {
         return Ok(None);
     }
@@ -148,8 +113,8 @@ async fn next_job(app: &App) -> Result<Option<Candidate>> {
     let mut candidates: Vec<Candidate> = waiting
         .into_iter()
         .map(|w| Candidate {
-            kind: match (w.job.as_str(), w.operation.as_str()) {
-                ("apply", _) => Kind::Apply,
+            kind: match (w.job.as_deref(), w.operation.as_str()) {
+                (Some("apply"), _) => Kind::Apply,
                 (_, "plan_only") => Kind::Speculative,
                 _ => Kind::Plan,
             },
@@ -164,19 +129,28 @@ async fn next_job(app: &App) -> Result<Option<Candidate>> {
     Ok(chosen.map(|index| candidates.swap_remove(index)))
 }
 
-async fn claim(app: &App, candidate: &Candidate) -> Result<()> {
+/// Lets the run begin what is next for it, in one transaction; `false` when it cannot, or somebody was faster.
+async fn take(app: &App, candidate: &Candidate) -> Result<bool> {
     let mut tx = app.db.begin().await?;
-    hold(&mut tx, &candidate.workspace).await?;
+    let held = hold(&mut tx, &candidate.workspace).await?;
     let mut run = runs::in_tx(&mut tx, &candidate.run).await?;
+    let mut after = After::default();
+    if run.life.status == Status::Pending {
+        let open = runs::open_in_tx(&mut tx, &candidate.workspace).await?;
+        let line = Line { lock: lock_kind(&held), open: entries(&open) };
+        if !line.startable().contains(&run.id()) {
+            return Ok(false);
+        }
+        after.and(runs::advance(app, &mut tx, &mut run, &Event::Started, None).await?);
+    }
     let queued = matches!(run.life.job(), Some(Job::Plan | Job::Apply)) && !run.life.has_process();
     if !queued || run.row.lease.is_some() {
-        // Somebody was faster; the next look sees it.
-        return Ok(());
+        return Ok(false);
     }
     run.row.lease = Some(executor::new_lease(app));
-    let after = runs::advance(app, &mut tx, &mut run, &Event::Claimed, None).await?;
+    after.and(runs::advance(app, &mut tx, &mut run, &Event::Claimed, None).await?);
     tx.commit().await?;
     executor::start(app, run);
     after.perform(app);
-    Ok(())
+    Ok(true)
 }
