@@ -208,8 +208,21 @@ async fn create(
                 ),
             )
         }
-        error => error.into(),
+        error => refused(error),
     })
+}
+
+/// What the server has against the command line is said without the request around it.
+fn refused(error: client::Error) -> Failure {
+    let client::Error::Refused(refusal) = &error else { return error.into() };
+    let about = |problem: &&client::Problem| {
+        let pointer = problem.source.as_ref().and_then(|source| source.pointer.as_deref());
+        pointer.is_some_and(|pointer| pointer.contains("/exec."))
+    };
+    match refusal.problems.iter().find(about).and_then(|problem| problem.detail.clone()) {
+        Some(detail) => Failure::Plain("The server does not run this", format!("{detail}.")),
+        None => error.into(),
+    }
 }
 
 /// Writes what came back beside where the person is. The name is the server's: it may lead nowhere else.

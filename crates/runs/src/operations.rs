@@ -219,7 +219,7 @@ fn find(words: &[String]) -> Result<&'static Rule, String> {
         _ if first.starts_with('-') => ": options come after the command",
         _ => "",
     };
-    Err(format!("cannot begin with {first:?}{instead}. Allowed are {}", allowed.join(", ")))
+    Err(format!("{first:?} cannot be run this way{instead}. Allowed are {}", allowed.join(", ")))
 }
 
 /// An option as it was given.

@@ -487,7 +487,9 @@ async fn an_operation_prints_what_the_engine_prints_and_nothing_else() {
     assert!(words(&failed).contains("No instance found") && words(&failed).contains("The run failed"));
     let refused = exec(&["apply"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(words(&refused).contains("The server refused") && words(&refused).contains("make a"));
+    assert!(
+        words(&refused).contains("The server does not run this") && words(&refused).contains("make a run")
+    );
 
     let told = house.does(&["exec", "--json", "--", "state", "list"]).output().unwrap();
     let last: Value =
