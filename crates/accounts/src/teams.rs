@@ -233,6 +233,12 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     Ok(Reply::created(document(&cx, &team, &grants).await?))
 }
 
+/// All teams of an organization, whoever asks.
+pub(crate) async fn all_of(app: &App, organization: &OrganizationId) -> Result<Vec<Team>> {
+    let sql = format!("{SELECT} WHERE t.organization_id = $1 ORDER BY t.name");
+    app.db.all(db::AssertSqlSafe(sql), args![organization]).await
+}
+
 async fn by_id(app: &App, id: &TeamId) -> Result<Team> {
     app.db
         .one(db::AssertSqlSafe(format!("{SELECT} WHERE t.id = $1")), args![id])

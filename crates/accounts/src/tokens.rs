@@ -17,8 +17,8 @@ use kernel::{
 use serde::Deserialize;
 use serde_json::json;
 
-/// Seconds that a token is good for when nobody says: two years.
-const DEFAULT_LIFE_SECONDS: i64 = 2 * 365 * 24 * 3600;
+/// Calendar years that a token is good for when nobody says.
+const DEFAULT_LIFE_YEARS: i16 = 2;
 
 /// A token as stored, without its text, which is nowhere.
 #[derive(Clone, Debug, FromRow)]
@@ -74,6 +74,12 @@ pub fn routes() -> Routes {
             "accounts.team-tokens.create",
             create_team_described,
         )
+        .op(
+            Method::GET,
+            "/organizations/{organization}/team-tokens",
+            "accounts.team-tokens.list-organization",
+            list_teams,
+        )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,7 +92,7 @@ struct Attributes {
 impl Attributes {
     fn expires_at(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         match &self.expired_at {
-            Patch::Absent => Ok(Some(now.plus_seconds(DEFAULT_LIFE_SECONDS))),
+            Patch::Absent => Ok(Some(now.plus_years(DEFAULT_LIFE_YEARS))),
             Patch::Null => Ok(None),
             Patch::Value(text) => match Timestamp::parse(text) {
                 Some(at) if at > now => Ok(Some(at)),
@@ -365,12 +371,44 @@ async fn list_team(cx: Cx) -> Result<Reply> {
     cx.list(tokens.iter().map(|t| document(t, None)).collect(), &["created_by"]).await
 }
 
+/// The tokens of an organization's teams, as far as the caller manages them.
+async fn list_teams(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let teams = teams::all_of(&cx.app, &organization.id).await?;
+    let wanted = cx.query("q").map(str::to_lowercase).unwrap_or_default();
+    let mut managed = Vec::new();
+    for team in teams.iter().filter(|team| team.name.to_lowercase().contains(&wanted)) {
+        if grants.manages_team_tokens(teams::facts(&cx, team).await?) {
+            managed.push(db::Arg::from(&team.id));
+        }
+    }
+    let page = cx.page();
+    let marks: Vec<String> = (1..=managed.len()).map(|n| format!("${n}")).collect();
+    let condition =
+        format!("team_id IN ({})", if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") });
+    let count = format!("SELECT COUNT(*) FROM tokens WHERE {condition}");
+    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), managed.clone()).await?;
+    let order = match cx.query("sort").unwrap_or_default() {
+        "expired-at" => "expires_at IS NULL, expires_at, id",
+        "-expired-at" => "expires_at IS NOT NULL, expires_at DESC, id",
+        "created-at" => "created_at, id",
+        _ => "created_at DESC, id",
+    };
+    let (limit, offset) = (page.limit(), page.offset());
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tokens WHERE {condition} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
+    );
+    let tokens: Vec<Token> = cx.app.db.all(db::AssertSqlSafe(sql), managed).await?;
+    let items = tokens.iter().map(|token| document(token, None)).collect();
+    cx.page_of(kernel::Paged { items, page, total: total.map(|(n,)| n) }, &["created_by", "team"]).await
+}
+
 fn document(token: &Token, text: Option<&str>) -> Resource {
     let attributes = json!({
         "created-at": token.created_at.iso8601(),
         "last-used-at": token.last_used_at.map(Timestamp::iso8601),
         "expired-at": token.expires_at.map(Timestamp::iso8601),
-        "description": token.description,
+        "description": Some(&token.description).filter(|text| !text.is_empty()),
         "token": text,
     });
     let resource = Resource::new("authentication-tokens", token.id.as_str(), &attributes)
@@ -428,13 +466,17 @@ pub async fn create_for(
     let (user,) = found.ok_or(Error::NotFound)?;
     memberships::accept_all(&mut tx, &user).await?;
     let text = generate(app);
-    let seconds = days.map_or(DEFAULT_LIFE_SECONDS, |days| days.saturating_mul(24 * 3600));
+    let now = app.now();
+    let expires_at = match days {
+        Some(days) => now.plus_seconds(days.saturating_mul(24 * 3600)),
+        None => now.plus_years(DEFAULT_LIFE_YEARS),
+    };
     let new = NewToken {
         owner: Owner::User(user),
         single: false,
         description: description.to_owned(),
         created_by: None,
-        expires_at: Some(app.now().plus_seconds(seconds)),
+        expires_at: Some(expires_at),
     };
     let id = insert(app, &mut tx, new, &text).await?;
     tx.commit().await?;

@@ -123,7 +123,7 @@ async fn read(cx: Cx) -> Result<Reply> {
 pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
     let myself = cx.actor()?.user_id() == &user.id;
     let mut attributes = json!({
-        "username": user.username, "is-service-account": user.service, "avatar-url": null, "auth-method": "tfe",
+        "username": user.username, "is-service-account": user.service, "avatar-url": avatar(user), "auth-method": "tfe",
         "v2-only": false, "is-site-admin": user.site_admin, "is-admin": user.site_admin, "is-sso-login": false,
         "is-confirmed": true, "is-unified": false, "is-sudo": false, "enterprise-support": false,
         "two-factor": { "enabled": false, "verified": false },
@@ -143,6 +143,20 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
     Ok(Resource::new("users", user.id.as_str(), &attributes)
         .relate("authentication-tokens", Linkage::Link(tokens))
         .link("self", format!("/api/v2/users/{}", user.id)))
+}
+
+/// A picture of the user: the first letter of their name on a colour of their own. It is a `data:` URL, so that showing it
+/// tells nobody else about them.
+fn avatar(user: &User) -> String {
+    let letter = user.username.chars().find(|c| c.is_alphanumeric()).unwrap_or('?').to_uppercase();
+    let hue = user.id.as_str().bytes().fold(0u32, |sum, byte| (sum * 31 + u32::from(byte)) % 360);
+    let letter: String =
+        letter.flat_map(|c| c.to_string().into_bytes()).map(|b| format!("%{b:02X}")).collect();
+    format!(
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 2'%3E%3Crect width='2' height='2' \
+         fill='hsl({hue},45%25,45%25)'/%3E%3Ctext x='1' y='1.42' font-size='1.2' font-family='sans-serif' fill='white' \
+         text-anchor='middle'%3E{letter}%3C/text%3E%3C/svg%3E"
+    )
 }
 
 /// Makes the synthetic user behind tokens.

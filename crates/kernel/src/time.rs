@@ -24,6 +24,14 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
+    /// The same time of day so many calendar years later; of a 29th of February, where that year has none, the day before.
+    pub fn plus_years(self, years: i16) -> Self {
+        let utc = jiff::tz::Offset::UTC;
+        let later = utc.to_datetime(self.civil()).checked_add(jiff::Span::new().years(years));
+        let later = later.and_then(|later| utc.to_timestamp(later)).unwrap_or(jiff::Timestamp::MAX);
+        Self(later.as_microsecond())
+    }
+
     /// The time from `earlier` until this instant; zero when `earlier` is later, as after a clock that jumped.
     pub fn since(self, earlier: Self) -> std::time::Duration {
         std::time::Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -52,6 +60,13 @@ impl Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn years_are_those_of_the_calendar() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        assert_eq!(at("2026-11-24T07:38:04Z").plus_years(2), at("2028-11-24T07:38:04Z"));
+        assert_eq!(at("2028-02-29T07:38:04Z").plus_years(2), at("2030-02-28T07:38:04Z"));
+    }
 
     #[test]
     fn attributes_carry_milliseconds_and_a_literal_z() {
