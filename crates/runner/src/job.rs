@@ -136,6 +136,9 @@ pub struct Job {
     /// The run's own variables, as HCL literals. They beat everything else. Never written to `job.json`.
     #[serde(skip)]
     pub run_variables: Vec<(String, String)>,
+    /// The private key with which `init` fetches modules from git over SSH. Never written to `begun.json`.
+    #[serde(skip)]
+    pub ssh_key: Option<Secret>,
     /// How long the phase may take before it is interrupted.
     pub timeout: Duration,
 }
@@ -333,6 +336,7 @@ pub(crate) mod tests {
             plan_only: false,
             variables: Vec::new(),
             run_variables: Vec::new(),
+            ssh_key: None,
             timeout: Duration::from_secs(60),
         }
     }

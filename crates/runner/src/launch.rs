@@ -9,9 +9,11 @@ use crate::{
     variables::{self, Environment},
     workdir::{Prepared, RunDir, Setup},
 };
+use kernel::Secret;
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -41,6 +43,10 @@ impl Launcher<'_> {
             first.push(b'\n');
         }
         let log = self.dir.open_log(&first)?;
+        let warm = self.job.phase == Phase::Apply && prepared.warm;
+        if let Some(key) = self.job.ssh_key.as_ref().filter(|_| !warm) {
+            self.place_key(key)?;
+        }
         let script = match (self.job.phase, &self.job.operation) {
             (Phase::Plan, Some(operation)) => {
                 let mut command = self.command(script::OPERATION, &prepared.cwd, &environment)?;
@@ -75,6 +81,15 @@ impl Launcher<'_> {
         Ok(file)
     }
 
+    /// Puts the SSH key where the script finds it. ssh refuses a key that others may read, and one whose last line has no end.
+    fn place_key(&self, key: &Secret) -> io::Result<()> {
+        let path = self.dir.phase(self.job.phase).join("ssh-key");
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        let end: &[u8] = if key.expose().ends_with('\n') { b"" } else { b"\n" };
+        file.write_all(key.expose().as_bytes())?;
+        file.write_all(end)
+    }
+
     /// Starts the command that prints the providers' schemas.
     pub(crate) fn schemas(&self, folder: &Path) -> Result<Held, Setup> {
         let environment = variables::environment(self.job)?;
@@ -96,7 +111,8 @@ impl Launcher<'_> {
     fn command(&self, script: &str, cwd: &Path, environment: &Environment) -> Result<Command, Setup> {
         let phase = self.dir.phase(self.job.phase);
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, "ferroform"]).arg(&self.engine.path).arg(&phase).current_dir(cwd);
+        let script = format!("{}{script}", script::INIT);
+        command.args(["-c", &script, "ferroform"]).arg(&self.engine.path).arg(&phase).current_dir(cwd);
         command.env_clear().envs([
             ("PATH", PATH),
             ("LANG", "C.UTF-8"),

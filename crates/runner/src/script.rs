@@ -10,6 +10,24 @@ use crate::{
     variables::Files,
 };
 
+/// Comes before [`PLAN`], [`APPLY`] and [`OPERATION`]: how the engine is initialised. Where the workspace has an SSH key, git
+/// gets it for as long as that takes, and for nothing else: no configuration, no provider runs then. Hosts are trusted when
+/// they are first seen, for the same while, besides those that the machine knows. The names in the command are git's shell's
+/// to read, so that no path is taken apart.
+pub(crate) const INIT: &str = r#"
+_ff_init() {
+  if [ -e "$_ff_phase/ssh-key" ]; then
+    FF_SSH_KEY="$_ff_phase/ssh-key" GIT_SSH_COMMAND='ssh -i "$FF_SSH_KEY" -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o "UserKnownHostsFile=\"$FF_SSH_KEY.hosts\""' \
+      "$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
+    _ff_code=$?
+    rm -f "$_ff_phase/ssh-key" "$_ff_phase/ssh-key.hosts"
+  else
+    "$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
+    _ff_code=$?
+  fi
+}
+"#;
+
 /// `$1` engine, `$2` phase's folder, then the options of `plan`. The shell's own variables have names that no workspace
 /// gives its environment variables, because assigning to one of those would change what the engine gets.
 pub(crate) const PLAN: &str = r#"
@@ -18,8 +36,7 @@ _ff_stop=
 trap _ff_stop=1 INT
 _ff_engine=$1 _ff_phase=$2
 shift 2
-"$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
-_ff_code=$?
+_ff_init
 echo init $_ff_code >"$_ff_phase/exits"
 if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
   "$_ff_engine" plan "$@"
@@ -37,11 +54,10 @@ pub(crate) const APPLY: &str = r#"
 read -r _ff_go && exec </dev/null || exit
 _ff_stop= _ff_code=0
 trap _ff_stop=1 INT
-_ff_engine=$1 _ff_phase=$2 _ff_init=$3
+_ff_engine=$1 _ff_phase=$2 _ff_warm=$3
 shift 3
-if [ "$_ff_init" = init ]; then
-  "$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
-  _ff_code=$?
+if [ "$_ff_warm" = init ]; then
+  _ff_init
   echo init $_ff_code >"$_ff_phase/exits"
 fi
 if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
@@ -59,8 +75,7 @@ _ff_stop=
 trap _ff_stop=1 INT
 _ff_engine=$1 _ff_phase=$2 _ff_input=$3
 shift 3
-"$_ff_engine" init -input=false -no-color >"$_ff_phase/hidden" 2>&1
-_ff_code=$?
+_ff_init
 echo init $_ff_code >"$_ff_phase/exits"
 if [ $_ff_code = 0 ] && [ -z "$_ff_stop" ]; then
   "$_ff_engine" "$@" <"$_ff_input"

@@ -184,6 +184,7 @@ pub(crate) fn job() -> Job {
         plan_only: false,
         variables: Vec::new(),
         run_variables: Vec::new(),
+        ssh_key: None,
         timeout: Duration::from_secs(60),
     }
 }
