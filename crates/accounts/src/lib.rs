@@ -12,6 +12,7 @@ pub mod memberships;
 pub mod organizations;
 pub mod passwords;
 pub mod people;
+pub mod retention;
 pub mod sessions;
 pub mod sign_in;
 pub mod teams;

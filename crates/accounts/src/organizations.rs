@@ -4,7 +4,12 @@
 //! and an owner; with it come the team `owners`, the project `Default Project` and a data key of its own.
 //! Source: the Organizations API; semantics.md §6.3, §7.
 
-use crate::{admin_organizations::AdminSettings, memberships, teams, users};
+use crate::{
+    admin_organizations::AdminSettings,
+    memberships,
+    retention::{self, DataRetention},
+    teams, users,
+};
 use authz::{Actor, Grants, InOrganization, OrganizationAccess, perm};
 use axum::http::Method;
 use blob::keys::DataKey;
@@ -31,25 +36,24 @@ pub struct Organization {
     pub service_user_id: UserId,
     /// Where workspaces go that name no project.
     pub default_project_id: ProjectId,
+    /// `remote` or `local`: how workspaces work that do not say it themselves, nor their project.
+    pub default_execution_mode: String,
     settings: String,
     pub(crate) admin_settings: String,
+    /// How long old data is kept, as stored: [`crate::retention::DataRetention`].
+    pub data_retention: Option<String>,
     created_at: Timestamp,
 }
 
 /// All columns of [`Organization`].
 pub(crate) const SELECT: &str =
-    "SELECT id, name, email, service_user_id, default_project_id, settings, admin_settings,
-    created_at FROM organizations";
+    "SELECT id, name, email, service_user_id, default_project_id, default_execution_mode, settings,
+    admin_settings, data_retention, created_at FROM organizations";
 
 impl Organization {
     /// What site admins have set.
     pub fn admin(&self) -> AdminSettings {
         serde_json::from_str(&self.admin_settings).unwrap_or_default()
-    }
-
-    /// `remote` or `local`: how workspaces work that do not say it themselves.
-    pub fn default_execution_mode(&self) -> String {
-        serde_json::from_str::<Settings>(&self.settings).unwrap_or_default().default_execution_mode
     }
 }
 
@@ -183,6 +187,7 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// The operations on organizations.
 pub fn routes() -> Routes {
+    let retention = "/organizations/{organization}/relationships/data-retention-policy";
     Routes::new()
         .op(Method::GET, "/organizations", "accounts.organizations.list", list)
         .op(Method::POST, "/organizations", "accounts.organizations.create", create)
@@ -195,6 +200,10 @@ pub fn routes() -> Routes {
             "accounts.entitlement-set.read",
             entitlements,
         )
+        .op(Method::GET, retention, "accounts.data-retention-policy.read", read_retention)
+        .op(Method::POST, retention, "accounts.data-retention-policy.set", set_retention)
+        .op(Method::PATCH, retention, "accounts.data-retention-policy.update", set_retention)
+        .op(Method::DELETE, retention, "accounts.data-retention-policy.delete", delete_retention)
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
@@ -240,7 +249,9 @@ async fn list(cx: Cx) -> Result<Reply> {
         | Actor::Run { organization: id, .. } => ("id = $1", id.to_string()),
     };
     let search = cx.query("q").map(str::to_lowercase);
-    let condition = format!("{condition} AND ($2 IS NULL OR LOWER(name) LIKE '%' || $2 || '%')");
+    let condition = format!(
+        "{condition} AND ($2 IS NULL OR LOWER(name) LIKE '%' || $2 || '%' OR LOWER(email) LIKE '%' || $2 || '%')"
+    );
     let total: Option<(i64,)> = cx
         .app
         .db
@@ -319,9 +330,19 @@ async fn insert(
     tx.exec(
         "INSERT INTO organizations
            (id, name, email, data_key, service_user_id, default_project_id, workspace_count, settings, admin_settings,
-            created_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, '{}', $8, 1)",
-        args![&id, name, email, sealed, &service_user, &project, encode(settings)?, now],
+            created_at, version, default_execution_mode)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, '{}', $8, 1, $9)",
+        args![
+            &id,
+            name,
+            email,
+            sealed,
+            &service_user,
+            &project,
+            encode(settings)?,
+            now,
+            &settings.default_execution_mode
+        ],
     )
     .await?;
     tx.exec(
@@ -361,8 +382,9 @@ async fn update(mut cx: Cx) -> Result<Reply> {
         return Err(Error::invalid("name", "Name has already been taken"));
     }
     tx.exec(
-        "UPDATE organizations SET name = $2, email = $3, settings = $4, version = version + 1 WHERE id = $1",
-        args![&granted.id, &name, email, encode(&settings)?],
+        "UPDATE organizations SET name = $2, email = $3, settings = $4, default_execution_mode = $5,
+           version = version + 1 WHERE id = $1",
+        args![&granted.id, &name, email, encode(&settings)?, &settings.default_execution_mode],
     )
     .await?;
     tx.commit().await?;
@@ -394,6 +416,40 @@ pub(crate) async fn remove(app: &App, granted: &Organization) -> Result<()> {
     tx.commit().await?;
     app.identities.forget();
     Ok(())
+}
+
+async fn read_retention(cx: Cx) -> Result<Reply> {
+    let (organization, _) = find(&cx, cx.path("organization")).await?;
+    Ok(match DataRetention::parse(organization.data_retention.as_deref()) {
+        Some(policy) => Reply::one(policy.document()),
+        None => Reply::json(&json!({ "data": null })),
+    })
+}
+
+/// A policy is replaced as a whole, whatever the method.
+async fn set_retention(mut cx: Cx) -> Result<Reply> {
+    let (organization, grants) = find(&cx, cx.path("organization")).await?;
+    let granted = grants.prove_organization::<perm::UpdateOrganization, _>(organization)?;
+    let data: Data<retention::Attributes> = cx.data().await?;
+    let policy = DataRetention::asked(&cx.app.env, &data.kind, &data.attributes)?;
+    cx.app
+        .db
+        .exec(
+            "UPDATE organizations SET data_retention = $2 WHERE id = $1",
+            args![&granted.id, policy.encode()],
+        )
+        .await?;
+    Ok(Reply::one(policy.document()))
+}
+
+async fn delete_retention(cx: Cx) -> Result<Reply> {
+    let (organization, grants) = find(&cx, cx.path("organization")).await?;
+    let granted = grants.prove_organization::<perm::UpdateOrganization, _>(organization)?;
+    cx.app
+        .db
+        .exec("UPDATE organizations SET data_retention = NULL WHERE id = $1", args![&granted.id])
+        .await?;
+    Ok(Reply::no_content())
 }
 
 async fn entitlements(cx: Cx) -> Result<Reply> {
@@ -471,6 +527,7 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
         .relate("default-project", Linkage::One("projects", organization.default_project_id.to_string()))
         .relate("default-agent-pool", Linkage::None)
         .relate("entitlement-set", Linkage::One("entitlement-sets", organization.id.to_string()))
+        .relate("data-retention-policy", DataRetention::linkage(organization.data_retention.as_deref()))
         .relate("authentication-token", Linkage::Link(app.url(&format!("{path}/authentication-token"))))
         .link("self", path)
 }

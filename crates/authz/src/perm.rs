@@ -120,6 +120,8 @@ in_organization! {
     CreateWorkspace = CreateWorkspace;
     /// Manage its variable sets.
     ManageVariableSets = ManageVariableSets;
+    /// Manage the SSH keys with which runs fetch modules.
+    ManageSshKeys = ManageSshKeys;
     /// Create, change and delete projects.
     ManageProjects = ManageProjects;
     /// Invite and remove members.

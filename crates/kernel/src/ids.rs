@@ -93,6 +93,16 @@ ids! {
     ConfigurationVersionId "cv"
     /// A run.
     RunId "run"
+    /// What makes applies of one workspace start runs in another.
+    RunTriggerId "rt"
+    /// A private key for git over SSH.
+    SshKeyId "sshkey"
+    /// A tag key that an organization has set aside.
+    ReservedTagKeyId "rtk"
+    /// How long a workspace's or an organization's old data is kept.
+    DataRetentionPolicyId "drp"
+    /// A plan's mock data for Sentinel.
+    PlanExportId "pe"
     /// A run's plan.
     PlanId "plan"
     /// A run's apply.

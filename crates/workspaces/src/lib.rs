@@ -1,13 +1,17 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`], [`project_access`], [`tags`],
-//! [`remote_state`].
+//! [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`], [`data_retention`].
 
+pub mod auto_destroy;
 mod conditions;
+pub mod data_retention;
 pub mod lock;
 pub mod project_access;
 pub mod projects;
 pub mod remote_state;
+pub mod reserved_tag_keys;
+pub mod ssh_keys;
 pub mod tags;
 pub mod team_access;
 pub mod variable_sets;
@@ -28,7 +32,10 @@ pub fn routes() -> Routes {
         .and(projects::routes())
         .and(project_access::routes())
         .and(tags::routes())
+        .and(reserved_tag_keys::routes())
         .and(remote_state::routes())
+        .and(ssh_keys::routes())
+        .and(data_retention::routes())
 }
 
 /// How this area's resources are read when another document includes them.

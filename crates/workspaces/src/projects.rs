@@ -3,7 +3,7 @@
 //! Each organization has a default project, which cannot be deleted. A caller sees the projects that they have access to and
 //! those of the workspaces that they see. Source: the Projects API; semantics.md §6.2, §7.
 
-use crate::{conditions::Conditions, tags};
+use crate::{auto_destroy, conditions::Conditions, reserved_tag_keys::refuse_overrides, tags};
 use accounts::organizations;
 use authz::{Grants, Visible, perm, project::ProjectSettingsLevel};
 use axum::http::Method;
@@ -24,11 +24,15 @@ pub(crate) struct Project {
     organization: String,
     name: String,
     description: Option<String>,
+    default_execution_mode: Option<String>,
+    organization_execution_mode: String,
+    auto_destroy_activity_duration: Option<String>,
     created_at: Timestamp,
 }
 
 const SELECT: &str =
-    "SELECT p.id, p.organization_id, o.name AS organization, p.name, p.description, p.created_at
+    "SELECT p.id, p.organization_id, o.name AS organization, p.name, p.description, p.default_execution_mode,
+    o.default_execution_mode AS organization_execution_mode, p.auto_destroy_activity_duration, p.created_at
   FROM projects p JOIN organizations o ON o.id = p.organization_id";
 
 const INCLUDES: &[&str] = &["organization", "effective_tag_bindings"];
@@ -39,6 +43,46 @@ const INCLUDES: &[&str] = &["organization", "effective_tag_bindings"];
 struct Attributes {
     name: Option<String>,
     description: Patch<String>,
+    default_execution_mode: Option<String>,
+    setting_overwrites: Overwrites,
+    auto_destroy_activity_duration: Patch<String>,
+}
+
+/// Which settings are the project's own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Overwrites {
+    default_execution_mode: Option<bool>,
+}
+
+impl Attributes {
+    /// Carries the settings over to a project; whether the duration is another one.
+    fn settings(self, project: &mut Project) -> Result<bool> {
+        if self.default_execution_mode.as_ref().is_some_and(|mode| mode != "remote" && mode != "local") {
+            return Err(Error::invalid(
+                "default-execution-mode",
+                "Default execution mode must be remote or local: this server has no agent pools yet",
+            ));
+        }
+        if let Patch::Value(duration) = &self.auto_destroy_activity_duration {
+            auto_destroy::check(duration)?;
+        }
+        let own = self.setting_overwrites.default_execution_mode;
+        match (own, self.default_execution_mode) {
+            (Some(false), _) => project.default_execution_mode = None,
+            (_, Some(mode)) => project.default_execution_mode = Some(mode),
+            (Some(true), None) => {
+                project
+                    .default_execution_mode
+                    .get_or_insert_with(|| project.organization_execution_mode.clone());
+            }
+            (None, None) => {}
+        }
+        self.description.apply(&mut project.description);
+        let before = project.auto_destroy_activity_duration.clone();
+        self.auto_destroy_activity_duration.apply(&mut project.auto_destroy_activity_duration);
+        Ok(before != project.auto_destroy_activity_duration)
+    }
 }
 
 /// The operations on projects.
@@ -176,7 +220,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     let organization = grants.prove_organization::<perm::ManageProjects, _>(organization)?;
     let data: Data<Attributes> = cx.data().await?;
     let bindings = tags::related_bindings(&data)?;
-    let name = data.attributes.name.unwrap_or_default();
+    let name = data.attributes.name.clone().unwrap_or_default();
     check_name(&name)?;
     let app = cx.app.clone();
     let mut project = Project {
@@ -185,19 +229,25 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         organization: organization.name.clone(),
         name,
         description: None,
+        default_execution_mode: None,
+        organization_execution_mode: organization.default_execution_mode.clone(),
+        auto_destroy_activity_duration: None,
         created_at: app.now(),
     };
-    data.attributes.description.apply(&mut project.description);
+    data.attributes.settings(&mut project)?;
     let mut tx = app.db.begin().await?;
     refuse_taken_name(&mut tx, &project).await?;
     tx.exec(
-        "INSERT INTO projects (id, organization_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO projects (id, organization_id, name, description, created_at, default_execution_mode,
+           auto_destroy_activity_duration) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![
             &project.id,
             &project.organization_id,
             project.name.as_str(),
             project.description.clone(),
-            project.created_at
+            project.created_at,
+            project.default_execution_mode.clone(),
+            project.auto_destroy_activity_duration.clone()
         ],
     )
     .await?;
@@ -215,18 +265,29 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let grants = cx.grants(&project.organization_id).await?;
     let data: Data<Attributes> = cx.data().await?;
     let bindings = tags::related_bindings(&data)?;
-    if let Some(name) = data.attributes.name {
-        check_name(&name)?;
-        project.name = name;
+    if let Some(name) = &data.attributes.name {
+        check_name(name)?;
+        project.name.clone_from(name);
     }
-    data.attributes.description.apply(&mut project.description);
+    let other_duration = data.attributes.settings(&mut project)?;
     let mut tx = cx.app.db.begin().await?;
     refuse_taken_name(&mut tx, &project).await?;
     tx.exec(
-        "UPDATE projects SET name = $2, description = $3 WHERE id = $1",
-        args![&project.id, project.name.as_str(), project.description.clone()],
+        "UPDATE projects SET name = $2, description = $3, default_execution_mode = $4,
+           auto_destroy_activity_duration = $5 WHERE id = $1",
+        args![
+            &project.id,
+            project.name.as_str(),
+            project.description.clone(),
+            project.default_execution_mode.clone(),
+            project.auto_destroy_activity_duration.clone()
+        ],
     )
     .await?;
+    if other_duration {
+        let duration = project.auto_destroy_activity_duration.as_deref();
+        auto_destroy::inherit(&mut tx, &project.id, duration, cx.app.now()).await?;
+    }
     if let Some(bindings) = bindings {
         let bearer = tags::Bearer::Project(&project.id);
         tags::unbind(&mut tx, bearer, None).await?;
@@ -288,6 +349,10 @@ async fn take(mut cx: Cx) -> Result<Reply> {
             args![&workspace, &project.id, cx.app.now()],
         )
         .await?;
+        refuse_overrides(&mut tx, &workspace, None).await?;
+        if from != project.id {
+            auto_destroy::inherit_one(&mut tx, &workspace, cx.app.now()).await?;
+        }
     }
     tx.commit().await?;
     Ok(Reply::no_content())
@@ -317,10 +382,14 @@ fn document(project: &Project, grants: &Grants) -> Resource {
         "name": project.name,
         "description": project.description,
         "created-at": project.created_at.iso8601(),
-        "default-execution-mode": "remote",
-        "auto-destroy-activity-duration": null,
+        "default-execution-mode":
+            project.default_execution_mode.as_ref().unwrap_or(&project.organization_execution_mode),
+        "auto-destroy-activity-duration": project.auto_destroy_activity_duration,
         "is-unified": false,
-        "setting-overwrites": { "default-execution-mode": false, "default-agent-pool": false },
+        "setting-overwrites": {
+            "default-execution-mode": project.default_execution_mode.is_some(),
+            "default-agent-pool": project.default_execution_mode.is_some(),
+        },
         "permissions": grants.project(&project.id).document(),
     });
     let own = format!("/api/v2/projects/{}", project.id);

@@ -14,6 +14,7 @@ pub(crate) use flat::{add, related_tags};
 use crate::{
     conditions::Conditions,
     projects,
+    reserved_tag_keys::refuse_overrides,
     workspaces::{granted, hold},
 };
 use authz::perm;
@@ -113,8 +114,15 @@ impl Bearer<'_> {
 /// A key and its value; empty when there is none.
 pub(crate) type Pair = (String, String);
 
-fn check((key, value): &Pair) -> Result<()> {
-    let plain = |c: char| c.is_alphanumeric() || "_.=+-@:/".contains(c);
+fn plain(c: char) -> bool {
+    c.is_alphanumeric() || "_.=+-@:/".contains(c)
+}
+
+/// Refuses a text that is no key.
+///
+/// # Errors
+/// 422 that says what one looks like.
+pub(crate) fn check_key(key: &str) -> Result<()> {
     if key.is_empty() || key.chars().count() > 255 || !key.chars().all(plain) {
         return Err(Error::invalid(
             "key",
@@ -124,6 +132,11 @@ fn check((key, value): &Pair) -> Result<()> {
     if ["hc:", "hcp:"].iter().any(|prefix| key.starts_with(prefix)) {
         return Err(Error::invalid("key", format!("Tag {key:?} is invalid: hc: and hcp: are reserved")));
     }
+    Ok(())
+}
+
+fn check((key, value): &Pair) -> Result<()> {
+    check_key(key)?;
     if value.chars().count() > 256 || !value.chars().all(|c| plain(c) || c == ' ') {
         let rule = "at most 256 letters, numbers, blanks and _ . = + - @ : / are allowed";
         return Err(Error::invalid("value", format!("The value of tag {key:?} is invalid: {rule}")));
@@ -184,6 +197,9 @@ pub(crate) async fn bind(
             )
             .await?;
         }
+    }
+    if let Bearer::Workspace(id) = bearer {
+        refuse_overrides(tx, id, Some(pairs)).await?;
     }
     note_names(tx, bearer).await
 }

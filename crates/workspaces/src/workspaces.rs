@@ -8,7 +8,7 @@ mod shown;
 
 pub use shown::document;
 
-use crate::{projects, tags};
+use crate::{auto_destroy, projects, reserved_tag_keys::refuse_overrides, tags};
 use accounts::organizations;
 use authz::{Granted, Grants, InWorkspace, OrganizationPermission, perm};
 use axum::http::Method;
@@ -16,9 +16,10 @@ use db::{Arg, FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Patch, Reply, Result, Routes, include::Loaders};
 use kernel::{
     Timestamp,
-    ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, StateVersionId, WorkspaceId},
+    ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, SshKeyId, StateVersionId, WorkspaceId},
 };
 use serde::{Deserialize, Serialize};
+use shown::Many;
 use std::sync::Arc;
 
 /// A workspace as stored, with the name of its organization.
@@ -40,8 +41,10 @@ pub struct Workspace {
     pub auto_apply: bool,
     /// Whether destroy plans are allowed.
     pub allow_destroy_plan: bool,
-    /// `remote` (runs here) or `local` (only state and locks).
+    /// `remote` (runs here) or `local` (only state and locks): its own, else its project's, else its organization's.
     pub execution_mode: String,
+    /// Whether the execution mode is its own.
+    overwrites_execution_mode: bool,
     /// `terraform` or `tofu`; an addition to TFE's API.
     pub engine: String,
     /// A version, a constraint or `latest`.
@@ -71,18 +74,33 @@ pub struct Workspace {
     pub current_state_version_id: Option<StateVersionId>,
     /// Managed resources in the current state.
     pub resource_count: i64,
+    /// The key with which its runs fetch modules.
+    pub ssh_key_id: Option<SshKeyId>,
+    /// When it is to be destroyed by itself.
+    pub auto_destroy_at: Option<Timestamp>,
+    /// How long after its last apply it is to be destroyed: its own duration, or its project's.
+    pub auto_destroy_activity_duration: Option<String>,
+    inherits_project_auto_destroy: bool,
+    /// How long its old data is kept, as stored: [`accounts::retention::DataRetention`].
+    pub data_retention: Option<String>,
+    runs_count: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
     latest_change_at: Timestamp,
 }
 
-/// All columns of [`Workspace`], from `workspaces w JOIN organizations o`.
+/// All columns of [`Workspace`], from `workspaces w JOIN organizations o JOIN projects p`.
 pub const SELECT: &str = "SELECT w.id, w.organization_id, o.name AS organization, w.project_id, w.name, w.description,
-    w.auto_apply, w.allow_destroy_plan, w.execution_mode, w.engine, w.terraform_version, w.working_directory,
+    w.auto_apply, w.allow_destroy_plan, CASE WHEN w.overwrites_execution_mode THEN w.execution_mode
+      ELSE COALESCE(p.default_execution_mode, o.default_execution_mode) END AS execution_mode, w.overwrites_execution_mode,
+    w.engine, w.terraform_version, w.working_directory,
     w.structured_run_output_enabled, w.global_remote_state, w.project_remote_state, w.tag_names, w.settings, w.lock_kind, w.lock_holder, w.lock_reason,
-    w.current_run_id, w.current_configuration_version_id, w.current_state_version_id, w.resource_count, w.created_at, w.updated_at,
-    w.latest_change_at
-  FROM workspaces w JOIN organizations o ON o.id = w.organization_id";
+    w.current_run_id, w.current_configuration_version_id, w.current_state_version_id, w.resource_count, w.ssh_key_id, w.auto_destroy_at,
+    CASE WHEN w.inherits_project_auto_destroy THEN p.auto_destroy_activity_duration
+      ELSE w.auto_destroy_activity_duration END AS auto_destroy_activity_duration, w.inherits_project_auto_destroy,
+    w.data_retention, (SELECT COALESCE(MAX(r.number), 0) FROM runs r WHERE r.workspace_id = w.id) AS runs_count,
+    w.created_at, w.updated_at, w.latest_change_at
+  FROM workspaces w JOIN organizations o ON o.id = w.organization_id JOIN projects p ON p.id = w.project_id";
 
 /// What a workspace document may include.
 const INCLUDES: &[&str] = &[
@@ -103,6 +121,13 @@ const INCLUDES: &[&str] = &[
     "agent_pool",
     "vars",
 ];
+
+impl Workspace {
+    /// Whether a run that another workspace's apply triggered applies without asking.
+    pub fn auto_apply_run_trigger(&self) -> bool {
+        serde_json::from_str::<Settings>(&self.settings).unwrap_or_default().auto_apply_run_trigger
+    }
+}
 
 impl InWorkspace for Workspace {
     fn workspace(&self) -> &WorkspaceId {
@@ -131,7 +156,6 @@ struct Settings {
     source: String,
     source_name: Option<String>,
     source_url: Option<String>,
-    overwrites_execution_mode: bool,
 }
 
 impl Default for Settings {
@@ -148,7 +172,6 @@ impl Default for Settings {
             source: "tfe-api".to_owned(),
             source_name: None,
             source_url: None,
-            overwrites_execution_mode: false,
         }
     }
 }
@@ -178,6 +201,17 @@ struct Attributes {
     assessments_enabled: Option<bool>,
     source_name: Patch<String>,
     source_url: Patch<String>,
+    setting_overwrites: Overwrites,
+    auto_destroy_at: Patch<String>,
+    auto_destroy_activity_duration: Patch<String>,
+    inherits_project_auto_destroy: Option<bool>,
+}
+
+/// Which settings are the workspace's own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Overwrites {
+    execution_mode: Option<bool>,
 }
 
 impl Attributes {
@@ -214,6 +248,28 @@ impl Attributes {
                 "Working directory must be a relative path inside the configuration",
             ));
         }
+        if let Patch::Value(at) = &self.auto_destroy_at
+            && Timestamp::parse(at).is_none()
+        {
+            wrong.push((
+                "auto-destroy-at",
+                "Auto destroy at must be an ISO 8601 date and time with an offset",
+            ));
+        }
+        if let (Patch::Value(_), Patch::Value(_)) =
+            (&self.auto_destroy_at, &self.auto_destroy_activity_duration)
+        {
+            wrong.push((
+                "auto-destroy-at",
+                "Auto destroy at and auto destroy activity duration cannot both be set: ask for one of them",
+            ));
+        }
+        if self.project_remote_state == Some(true) && self.global_remote_state == Some(true) {
+            wrong.push(("project-remote-state", BOTH_SHARINGS));
+        }
+        if let Patch::Value(duration) = &self.auto_destroy_activity_duration {
+            auto_destroy::check(duration)?;
+        }
         if wrong.is_empty() {
             return Ok(());
         }
@@ -222,8 +278,8 @@ impl Attributes {
         ))
     }
 
-    /// Carries the request over to a workspace.
-    fn apply(self, workspace: &mut Workspace, settings: &mut Settings) {
+    /// Carries the request over to a workspace. What it inherits is right only after it was stored and read again.
+    fn apply(self, workspace: &mut Workspace, settings: &mut Settings, now: Timestamp) {
         fn set<T>(to: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *to = value;
@@ -237,14 +293,21 @@ impl Attributes {
         let mode = self
             .execution_mode
             .or_else(|| self.operations.map(|on| if on { "remote" } else { "local" }.to_owned()));
-        settings.overwrites_execution_mode |= mode.is_some();
+        workspace.overwrites_execution_mode = match self.setting_overwrites.execution_mode {
+            _ if mode.is_some() => true,
+            Some(own) => own,
+            None => workspace.overwrites_execution_mode,
+        };
         set(&mut workspace.execution_mode, mode);
         set(&mut workspace.engine, self.engine);
         set(&mut workspace.terraform_version, self.terraform_version);
         self.working_directory.apply_or(&mut workspace.working_directory, String::new());
         set(&mut workspace.structured_run_output_enabled, self.structured_run_output_enabled);
         set(&mut workspace.global_remote_state, self.global_remote_state);
-        set(&mut workspace.project_remote_state, self.project_remote_state);
+        // Sharing with all takes the place of sharing with the project.
+        let with_project =
+            self.project_remote_state.or(self.global_remote_state.filter(|all| *all).map(|_| false));
+        set(&mut workspace.project_remote_state, with_project);
         set(&mut settings.auto_apply_run_trigger, self.auto_apply_run_trigger);
         set(&mut settings.queue_all_runs, self.queue_all_runs);
         set(&mut settings.speculative_enabled, self.speculative_enabled);
@@ -254,8 +317,36 @@ impl Attributes {
         set(&mut settings.assessments_enabled, self.assessments_enabled);
         self.source_name.apply(&mut settings.source_name);
         self.source_url.apply(&mut settings.source_url);
+        let (at, duration) = (self.auto_destroy_at, self.auto_destroy_activity_duration);
+        let own = matches!(at, Patch::Value(_)) || matches!(duration, Patch::Value(_));
+        let inherited = workspace.inherits_project_auto_destroy;
+        workspace.inherits_project_auto_destroy =
+            self.inherits_project_auto_destroy.unwrap_or(workspace.inherits_project_auto_destroy && !own);
+        if inherited && !workspace.inherits_project_auto_destroy {
+            // What was the project's does not stay.
+            workspace.auto_destroy_at = None;
+            workspace.auto_destroy_activity_duration = None;
+        }
+        match (at, duration) {
+            (Patch::Value(at), _) => {
+                workspace.auto_destroy_at = Timestamp::parse(&at);
+                workspace.auto_destroy_activity_duration = None;
+            }
+            (_, Patch::Value(duration)) => {
+                workspace.auto_destroy_at = auto_destroy::after(now, Some(&duration));
+                workspace.auto_destroy_activity_duration = Some(duration);
+            }
+            (Patch::Null, _) | (_, Patch::Null) => {
+                workspace.auto_destroy_at = None;
+                workspace.auto_destroy_activity_duration = None;
+            }
+            (Patch::Absent, Patch::Absent) => {}
+        }
     }
 }
+
+const BOTH_SHARINGS: &str =
+    "Project remote state cannot be enabled when global remote state sharing is enabled";
 
 /// `1.11.4`, `1.6.0-beta1`, `~> 1.9.0`, `>= 1.5, < 2.0` or `latest`.
 fn is_version(text: &str) -> bool {
@@ -357,6 +448,10 @@ pub async fn hold(tx: &mut Tx, id: &WorkspaceId) -> Result<Workspace> {
     if tx.exec("UPDATE workspaces SET version = version + 1 WHERE id = $1", args![id]).await? == 0 {
         return Err(Error::NotFound);
     }
+    in_tx(tx, id).await
+}
+
+async fn in_tx(tx: &mut Tx, id: &WorkspaceId) -> Result<Workspace> {
     tx.one(db::AssertSqlSafe(format!("{SELECT} WHERE w.id = $1")), args![id]).await?.ok_or(Error::NotFound)
 }
 
@@ -366,8 +461,8 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn answer(cx: &Cx, workspace: &Workspace, grants: &Grants) -> Result<Reply> {
-    let document = tags::name_effective_of_one(cx, document(workspace, grants), tags::OF_WORKSPACES).await?;
-    cx.one(document, INCLUDES).await
+    let document = shown::related(cx, vec![document(workspace, grants)], Many::Few).await?;
+    cx.one(document.into_iter().next().ok_or(Error::NotFound)?, INCLUDES).await
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
@@ -403,7 +498,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         description: None,
         auto_apply: false,
         allow_destroy_plan: true,
-        execution_mode: organization.default_execution_mode(),
+        execution_mode: "remote".to_owned(),
+        overwrites_execution_mode: false,
         engine: engine_of(&cx).map_or_else(|| app.settings.default_engine.clone(), str::to_owned),
         terraform_version: app.settings.default_terraform_version.clone(),
         working_directory: String::new(),
@@ -419,12 +515,18 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         current_configuration_version_id: None,
         current_state_version_id: None,
         resource_count: 0,
+        ssh_key_id: None,
+        auto_destroy_at: None,
+        auto_destroy_activity_duration: None,
+        inherits_project_auto_destroy: true,
+        data_retention: None,
+        runs_count: 0,
         created_at: now,
         updated_at: now,
         latest_change_at: now,
     };
     let versioned = data.attributes.terraform_version.is_some();
-    data.attributes.apply(&mut workspace, &mut settings);
+    data.attributes.apply(&mut workspace, &mut settings, now);
     // The default version is one of the default engine's.
     if !versioned && workspace.engine != app.settings.default_engine {
         "latest".clone_into(&mut workspace.terraform_version);
@@ -432,11 +534,12 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     within_limit(&mut tx, &organization).await?;
     insert(&mut tx, &workspace).await?;
-    tag(&app, &mut tx, &mut workspace, bindings, &names).await?;
+    tag(&app, &mut tx, &workspace, bindings, &names).await?;
+    auto_destroy::inherit_one(&mut tx, &workspace.id, now).await?;
+    let workspace = in_tx(&mut tx, &workspace.id).await?;
     tx.commit().await?;
-    let document =
-        tags::name_effective_of_one(&cx, document(&workspace, &grants), tags::OF_WORKSPACES).await?;
-    cx.created(document, INCLUDES).await
+    let document = shown::related(&cx, vec![document(&workspace, &grants)], Many::Few).await?;
+    cx.created(document.into_iter().next().ok_or(Error::NotFound)?, INCLUDES).await
 }
 
 /// The tool whose command line calls, by what it says of itself. Terraform's is known by its version alone, because other
@@ -466,7 +569,7 @@ async fn within_limit(tx: &mut Tx, organization: &organizations::Organization) -
 async fn tag(
     app: &App,
     tx: &mut Tx,
-    workspace: &mut Workspace,
+    workspace: &Workspace,
     bindings: Option<Vec<tags::Pair>>,
     names: &[String],
 ) -> Result<()> {
@@ -478,11 +581,7 @@ async fn tag(
         tags::unbind(tx, bearer, None).await?;
         tags::bind(app, tx, &workspace.organization_id, bearer, &bindings).await?;
     }
-    tags::add(app, tx, workspace, names).await?;
-    let noted: Option<(String,)> =
-        tx.one("SELECT tag_names FROM workspaces WHERE id = $1", args![&workspace.id]).await?;
-    workspace.tag_names = noted.ok_or(Error::NotFound)?.0;
-    Ok(())
+    tags::add(app, tx, workspace, names).await
 }
 
 async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
@@ -491,8 +590,10 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
         "INSERT INTO workspaces (id, organization_id, project_id, name, description, auto_apply, allow_destroy_plan,
            execution_mode, engine, terraform_version, working_directory, structured_run_output_enabled,
            global_remote_state, tag_names, settings, resource_count, created_at, updated_at, latest_change_at, version,
-           project_remote_state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '[]', $14, 0, $15, $16, $17, 1, $18)",
+           project_remote_state, overwrites_execution_mode, auto_destroy_at, auto_destroy_activity_duration,
+           inherits_project_auto_destroy)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '[]', $14, 0, $15, $16, $17, 1, $18, $19, $20,
+           $21, $22)",
         args![
             &w.id,
             &w.organization_id,
@@ -511,7 +612,11 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
             w.created_at,
             w.updated_at,
             w.latest_change_at,
-            w.project_remote_state
+            w.project_remote_state,
+            w.overwrites_execution_mode,
+            w.auto_destroy_at,
+            w.auto_destroy_activity_duration.clone(),
+            w.inherits_project_auto_destroy
         ],
     )
     .await?;
@@ -545,7 +650,11 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     // The command line sets its own version; the tool goes with it.
     let told = data.attributes.terraform_version.as_ref().and(engine_of(&cx));
     let given = data.attributes.engine.is_some();
-    data.attributes.apply(&mut changed, &mut settings);
+    let inherited = changed.inherits_project_auto_destroy;
+    data.attributes.apply(&mut changed, &mut settings, cx.app.now());
+    if changed.global_remote_state && changed.project_remote_state {
+        return Err(Error::invalid("project-remote-state", BOTH_SHARINGS));
+    }
     if let (Some(engine), false) = (told, given) {
         engine.clone_into(&mut changed.engine);
     }
@@ -557,9 +666,17 @@ async fn update(mut cx: Cx) -> Result<Reply> {
         projects::may_move(&grants, &changed.id, &changed.project_id, &to)?;
         changed.project_id = to;
     }
+    let moved = changed.project_id != workspace.project_id;
     refuse_taken_name(&mut tx, &changed).await?;
     store(&mut tx, &changed).await?;
-    tag(&cx.app, &mut tx, &mut changed, bindings, &[]).await?;
+    tag(&cx.app, &mut tx, &changed, bindings, &[]).await?;
+    if moved {
+        refuse_overrides(&mut tx, &changed.id, None).await?;
+    }
+    if moved || !inherited {
+        auto_destroy::inherit_one(&mut tx, &changed.id, cx.app.now()).await?;
+    }
+    let changed = in_tx(&mut tx, &changed.id).await?;
     tx.commit().await?;
     let sharing = |workspace: &Workspace| (workspace.global_remote_state, workspace.project_remote_state);
     if sharing(&changed) != sharing(&workspace) || changed.project_id != workspace.project_id {
@@ -574,7 +691,8 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
         "UPDATE workspaces SET project_id = $2, name = $3, description = $4, auto_apply = $5, allow_destroy_plan = $6,
            execution_mode = $7, engine = $8, terraform_version = $9, working_directory = $10,
            structured_run_output_enabled = $11, global_remote_state = $12, settings = $13, updated_at = $14,
-           latest_change_at = $15, project_remote_state = $16
+           latest_change_at = $15, project_remote_state = $16, overwrites_execution_mode = $17, auto_destroy_at = $18,
+           auto_destroy_activity_duration = $19, inherits_project_auto_destroy = $20
          WHERE id = $1",
         args![
             &w.id,
@@ -592,7 +710,11 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
             &w.settings,
             w.updated_at,
             w.latest_change_at,
-            w.project_remote_state
+            w.project_remote_state,
+            w.overwrites_execution_mode,
+            w.auto_destroy_at,
+            w.auto_destroy_activity_duration.clone(),
+            w.inherits_project_auto_destroy
         ],
     )
     .await
@@ -642,6 +764,10 @@ async fn remove(tx: &mut Tx, workspace: &Workspace) -> Result<()> {
            SELECT blob_id FROM configuration_versions WHERE workspace_id = $1
            UNION SELECT blob_id FROM state_versions WHERE workspace_id = $1
            UNION SELECT json_blob_id FROM state_versions WHERE workspace_id = $1
+           UNION SELECT deleted_blob_id FROM configuration_versions WHERE workspace_id = $1
+           UNION SELECT deleted_blob_id FROM state_versions WHERE workspace_id = $1
+           UNION SELECT deleted_json_blob_id FROM state_versions WHERE workspace_id = $1
+           UNION SELECT e.blob_id FROM plan_exports e JOIN runs r ON r.id = e.run_id WHERE r.workspace_id = $1
            UNION SELECT plan_log_id FROM runs WHERE workspace_id = $1
            UNION SELECT plan_json_id FROM runs WHERE workspace_id = $1
            UNION SELECT plan_redacted_id FROM runs WHERE workspace_id = $1

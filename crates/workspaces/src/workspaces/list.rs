@@ -1,6 +1,9 @@
 //! The list of an organization's workspaces: filtered in the database by what the caller may see and asks for.
 
-use super::{INCLUDES, SELECT, Workspace, document};
+use super::{
+    INCLUDES, SELECT, Workspace, document,
+    shown::{Many, related},
+};
 use crate::{
     conditions::{Conditions, escape_like},
     tags,
@@ -63,18 +66,19 @@ pub(super) async fn list(cx: Cx) -> Result<Reply> {
     );
     let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
     let items = rows.iter().map(|row| document(row, &grants)).collect();
-    let items = tags::name_effective(&cx, items, tags::OF_WORKSPACES).await?;
+    let items = related(&cx, items, Many::List).await?;
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
 }
 
-/// The order of a list. Without a wish it is by name, which is also the order that the index gives.
+/// The order of a list. Without a wish the oldest come first. Both that and the order by name are orders of an index.
 fn order(sort: Option<&str>) -> &'static str {
     match sort.unwrap_or_default() {
+        "name" => "w.organization_id, w.name",
         "-name" => "w.organization_id DESC, w.name DESC",
         "current-run.created-at" => "cr.created_at IS NULL, cr.created_at, w.name",
         "-current-run.created-at" => "cr.created_at IS NULL, cr.created_at DESC, w.name",
         "latest-change-at" => "w.latest_change_at, w.name",
         "-latest-change-at" => "w.latest_change_at DESC, w.name",
-        _ => "w.organization_id, w.name",
+        _ => "w.organization_id, w.created_at, w.id",
     }
 }

@@ -1,11 +1,18 @@
 //! A workspace as the API shows it.
 
 use super::{Settings, Workspace};
+use crate::tags;
+use accounts::retention::DataRetention;
 use authz::Grants;
-use http_api::{Linkage, Resource};
-use kernel::ids::{ConfigurationVersionId, RunId, StateVersionId};
+use db::Arg;
+use http_api::{Cx, Linkage, Resource, Result};
+use kernel::{
+    Timestamp,
+    ids::{ConfigurationVersionId, RunId, SshKeyId, StateVersionId},
+};
 use serde::Serialize;
 use serde_json::json;
+use std::collections::HashMap;
 
 /// A workspace as the holder of `grants` sees it.
 pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
@@ -46,11 +53,11 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         plan_duration_average: Option<u32>,
         policy_check_failures: Option<u32>,
         run_failures: Option<u32>,
-        workspace_kpis_runs_count: Option<u32>,
+        workspace_kpis_runs_count: i64,
         vcs_repo: Option<&'a str>,
         vcs_repo_identifier: Option<&'a str>,
         tag_names: Vec<String>,
-        auto_destroy_at: Option<&'a str>,
+        auto_destroy_at: Option<String>,
         auto_destroy_activity_duration: Option<&'a str>,
         auto_destroy_status: Option<&'a str>,
         inherits_project_auto_destroy: bool,
@@ -97,18 +104,20 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
         plan_duration_average: None,
         policy_check_failures: None,
         run_failures: None,
-        workspace_kpis_runs_count: None,
+        workspace_kpis_runs_count: workspace.runs_count,
         vcs_repo: None,
         vcs_repo_identifier: None,
         tag_names: serde_json::from_str(&workspace.tag_names).unwrap_or_default(),
-        auto_destroy_at: None,
-        auto_destroy_activity_duration: None,
+        auto_destroy_at: workspace.auto_destroy_at.map(Timestamp::iso8601),
+        auto_destroy_activity_duration: workspace.auto_destroy_activity_duration.as_deref(),
         auto_destroy_status: None,
-        inherits_project_auto_destroy: true,
+        inherits_project_auto_destroy: workspace.inherits_project_auto_destroy,
         last_assessment_result_at: None,
         no_code_upgrade_available: false,
         hyok_enabled: false,
-        setting_overwrites: json!({ "execution-mode": settings.overwrites_execution_mode, "agent-pool": false }),
+        setting_overwrites: json!({
+            "execution-mode": workspace.overwrites_execution_mode, "agent-pool": workspace.overwrites_execution_mode,
+        }),
         actions: json!({ "is-destroyable": true }),
         permissions: grants.workspace(&workspace.id, &workspace.project_id).document(),
     };
@@ -139,7 +148,8 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
             ),
         )
         .relate("agent-pool", Linkage::None)
-        .relate("ssh-key", Linkage::None)
+        .relate("ssh-key", Linkage::maybe("ssh-keys", workspace.ssh_key_id.as_ref().map(SshKeyId::as_str)))
+        .relate("data-retention-policy", DataRetention::linkage(workspace.data_retention.as_deref()))
         .relate("readme", Linkage::None)
         .relate("tag-bindings", Linkage::Link(format!("/api/v2/workspaces/{}/tag-bindings", workspace.id)))
         .relate(
@@ -152,4 +162,54 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
             format!("/api/v2/organizations/{}/workspaces/{}", workspace.organization, workspace.name),
         )
         .link("self-html", format!("/app/{}/workspaces/{}", workspace.organization, workspace.name))
+}
+
+/// How many documents are shown: what costs a statement is named unasked only in few.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Many {
+    Few,
+    List,
+}
+
+/// Names what does not stand in a workspace's own row: its variables, the outputs of its state, its effective tag bindings.
+/// One statement each, and only where it is asked for.
+pub(super) async fn related(cx: &Cx, documents: Vec<Resource>, many: Many) -> Result<Vec<Resource>> {
+    let mut documents = tags::name_effective(cx, documents, tags::OF_WORKSPACES).await?;
+    let asked = cx.query_list("include");
+    if many == Many::Few || asked.contains(&"vars") {
+        let sql = "SELECT workspace_id, id FROM variables WHERE workspace_id IN ({}) ORDER BY created_at, id";
+        documents = name(cx, documents, sql, "vars", "vars").await?;
+    }
+    if asked.contains(&"outputs") {
+        let sql = "SELECT w.id, o.id FROM workspaces w
+            JOIN state_version_outputs o ON o.state_version_id = w.current_state_version_id
+            WHERE w.id IN ({}) ORDER BY o.name";
+        documents = name(cx, documents, sql, "outputs", "workspace-outputs").await?;
+    }
+    Ok(documents)
+}
+
+/// Names in each document what `sql` finds for it: rows of the workspace's id and the other's.
+async fn name(
+    cx: &Cx,
+    documents: Vec<Resource>,
+    sql: &str,
+    relation: &'static str,
+    kind: &'static str,
+) -> Result<Vec<Resource>> {
+    if documents.is_empty() {
+        return Ok(documents);
+    }
+    let marks: Vec<String> = (1..=documents.len()).map(|n| format!("${n}")).collect();
+    let sql = sql.replace("{}", &marks.join(", "));
+    let values = documents.iter().map(|document| Arg::from(&document.id)).collect();
+    let mut ids: HashMap<String, Vec<String>> = HashMap::new();
+    for (workspace, id) in cx.app.db.all::<(String, String)>(db::AssertSqlSafe(sql), values).await? {
+        ids.entry(workspace).or_default().push(id);
+    }
+    let named = documents.into_iter().map(|document| {
+        let ids = ids.remove(&document.id).unwrap_or_default();
+        document.relate(relation, Linkage::Many(kind, ids))
+    });
+    Ok(named.collect())
 }
