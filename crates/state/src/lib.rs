@@ -8,6 +8,7 @@
 //! becomes current), [`verdict`] (whether it may), [`versions`], [`create`], [`upload`], [`rollback`], [`outputs`],
 //! [`resources`].
 
+pub mod backing_data;
 pub mod create;
 pub mod facts;
 pub mod file;
@@ -29,6 +30,7 @@ pub fn routes() -> Routes {
         .and(upload::routes())
         .and(outputs::routes())
         .and(resources::routes())
+        .and(backing_data::routes())
 }
 
 /// How this area's resources are read when another document includes them.

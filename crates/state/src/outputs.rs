@@ -123,6 +123,7 @@ const SELECT: &str =
     "SELECT o.id, o.name, o.sensitive, o.type AS kind, o.detailed_type, o.value, w.organization_id,
     v.workspace_id, w.project_id
   FROM state_version_outputs o JOIN state_versions v ON v.id = o.state_version_id
+    AND v.status <> 'backing_data_soft_deleted'
   JOIN workspaces w ON w.id = v.workspace_id";
 
 /// The operations on outputs.
@@ -139,6 +140,7 @@ pub fn routes() -> Routes {
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
+    loaders.add("workspace-outputs", of_workspaces);
     loaders.add("state-version-outputs", |cx, ids| async move {
         let mut found = Vec::new();
         for ids in ids.chunks(IDS) {
@@ -156,6 +158,45 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
         }
         Ok(found)
     });
+}
+
+/// The outputs of workspaces' current states, as their documents include them.
+async fn of_workspaces(cx: Cx, ids: Vec<String>) -> Result<Vec<Resource>> {
+    let mut found = Vec::new();
+    for ids in ids.chunks(IDS) {
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{SELECT} WHERE o.id IN ({}) ORDER BY o.name", marks.join(", "));
+        let rows: Vec<Row> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
+        for row in rows {
+            let grants = cx.grants(&row.organization_id).await?;
+            let Ok(row) = grants.prove_workspace::<perm::ReadStateOutputs, _>(row) else { continue };
+            let value = if row.sensitive {
+                None
+            } else {
+                Some(raw(open(&*cx.app.data_key(&row.organization_id).await?, &row)?)?)
+            };
+            let attributes = WorkspaceOutput {
+                name: &row.name,
+                sensitive: row.sensitive,
+                output_type: &row.kind,
+                value,
+                detailed_type: raw(row.detailed_type.clone())?,
+            };
+            found.push(Resource::new("workspace-outputs", row.id.as_str(), &attributes));
+        }
+    }
+    Ok(found)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct WorkspaceOutput<'a> {
+    name: &'a str,
+    sensitive: bool,
+    output_type: &'a str,
+    value: Option<Box<RawValue>>,
+    detailed_type: Box<RawValue>,
 }
 
 /// Whether the caller may download the state, where all values stand.

@@ -49,7 +49,8 @@ async fn receive(cx: &mut Cx) -> Result<Bytes> {
 
 fn superseded(version: &StateVersion) -> Error {
     Error::conflict(format!(
-        "the state version {} was discarded: another state was stored, or the lock taken away, before its upload",
+        "the state version {} was discarded: another state was stored, or the lock taken away, before its upload; or its \
+         data was deleted",
         version.id
     ))
 }
@@ -98,7 +99,7 @@ async fn upload_json(mut cx: Cx) -> Result<Reply> {
     let id = cx.app.verify_signed(UPLOAD_JSON, cx.path("token"))?;
     let app = cx.app.clone();
     let version = versions::by_id(&app, &id).await?;
-    if version.status == "discarded" {
+    if version.status != "pending" && version.status != "finalized" {
         return Err(superseded(&version));
     }
     let json = receive(&mut cx).await?;
@@ -109,7 +110,7 @@ async fn upload_json(mut cx: Cx) -> Result<Reply> {
     let mut tx = app.db.begin().await?;
     hold(&mut tx, &version.workspace_id).await?;
     let now = versions::in_tx(&mut tx, &version.id).await?;
-    if now.status == "discarded" {
+    if now.status != "pending" && now.status != "finalized" {
         return Err(superseded(&now));
     }
     if let Some(stored) = &now.json_blob_id {

@@ -223,12 +223,18 @@ async fn documents(app: &App, versions: &[(StateVersion, Arc<Grants>)]) -> Resul
             let outputs = outputs.remove(&version.id).unwrap_or_default();
             let writes =
                 perm::WriteState::allowed(&grants.workspace(&version.workspace_id, &version.project_id));
-            document(app, version, outputs, writes)
+            document(app, version, outputs, writes, grants.is_owner())
         })
         .collect()
 }
 
-fn document(app: &App, version: &StateVersion, outputs: Vec<String>, writes: bool) -> Result<Resource> {
+fn document(
+    app: &App,
+    version: &StateVersion,
+    outputs: Vec<String>,
+    writes: bool,
+    owner: bool,
+) -> Result<Resource> {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
     struct Attributes<'a> {
@@ -265,7 +271,8 @@ fn document(app: &App, version: &StateVersion, outputs: Vec<String>, writes: boo
         shown.then(|| app.signed_url(purpose, version.id.as_str(), app.settings.signed_url_seconds))
     };
     // The JSON of a state may come after the state itself, which already makes the version the current one.
-    let waits_for_json = writes && version.json_blob_id.is_none() && version.status != "discarded";
+    let waits_for_json =
+        writes && version.json_blob_id.is_none() && (finalized || version.status == "pending");
     let attributes = Attributes {
         created_at: version.created_at.iso8601(),
         size: version.size,
@@ -290,7 +297,7 @@ fn document(app: &App, version: &StateVersion, outputs: Vec<String>, writes: boo
         encrypted_state_download_url: None,
         sanitized_state_download_url: None,
         sanitized_state_upload_url: None,
-        permissions: json!({ "can-restore-backing-data": false }),
+        permissions: json!({ "can-restore-backing-data": owner && version.status == "backing_data_soft_deleted" }),
     };
     Ok(Resource::new("state-versions", version.id.as_str(), &attributes)
         .relate("run", Linkage::maybe("runs", version.run_id.as_ref().map(RunId::as_str)))
