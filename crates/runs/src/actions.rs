@@ -55,7 +55,7 @@ async fn finish(
 ) -> Result<Reply> {
     let after = runs::advance(app, &mut tx, run, event, Some(by)).await?;
     if let Some(comment) = comment {
-        runs::comment(app, &mut tx, run.id(), &comment, by).await?;
+        runs::comment_on_newest(app, &mut tx, run.id(), &comment, by).await?;
     }
     tx.commit().await?;
     after.perform(app);

@@ -27,7 +27,7 @@ pub struct ConfigurationVersion {
     pub workspace_id: WorkspaceId,
     /// Order within the workspace, from 1.
     pub number: i64,
-    /// `pending`, `uploaded`, `errored` or `archived`.
+    /// `pending`, `uploaded`, `errored` or `archived`; or what was deleted of it.
     pub status: String,
     source: String,
     /// Whether the upload makes a run.
@@ -40,6 +40,8 @@ pub struct ConfigurationVersion {
     error_message: Option<String>,
     /// The archive, byte for byte as uploaded.
     pub blob_id: Option<BlobId>,
+    /// The same, after it was deleted for now.
+    pub deleted_blob_id: Option<BlobId>,
     /// Whose runs the upload makes.
     pub created_by: UserId,
     creator: String,
@@ -50,7 +52,7 @@ pub struct ConfigurationVersion {
 /// All columns of [`ConfigurationVersion`].
 pub const COLUMNS: &str =
     "id, workspace_id, number, status, source, auto_queue_runs, speculative, provisional, error,
-    error_message, blob_id, created_by, creator, timestamps, created_at";
+    error_message, blob_id, deleted_blob_id, created_by, creator, timestamps, created_at";
 
 /// Who made a configuration version, as far as the run counts that its upload makes: the upload carries no token.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,7 +72,7 @@ impl ConfigurationVersion {
         self.status = status.to_owned();
         let mut reached: BTreeMap<String, Timestamp> =
             serde_json::from_str(&self.timestamps).unwrap_or_default();
-        reached.insert(format!("{status}-at"), now);
+        reached.insert(format!("{}-at", status.replace('_', "-")), now);
         if status == "uploaded" {
             reached.insert("finished-at".to_owned(), now);
         }
@@ -87,14 +89,15 @@ impl ConfigurationVersion {
     pub async fn store(&self, tx: &mut Tx) -> Result<()> {
         tx.exec(
             "UPDATE configuration_versions SET status = $2, error = $3, error_message = $4, blob_id = $5,
-               timestamps = $6 WHERE id = $1",
+               timestamps = $6, deleted_blob_id = $7 WHERE id = $1",
             args![
                 &self.id,
                 &self.status,
                 self.error.clone(),
                 self.error_message.clone(),
                 self.blob_id.as_ref(),
-                &self.timestamps
+                &self.timestamps,
+                self.deleted_blob_id.as_ref()
             ],
         )
         .await
@@ -103,6 +106,11 @@ impl ConfigurationVersion {
 }
 
 const INCLUDES: &[&str] = &["ingress_attributes", "run"];
+
+/// Its bytes are deleted and can be restored.
+const SOFT_DELETED: &str = "backing_data_soft_deleted";
+/// Its bytes are gone.
+pub(crate) const PERMANENTLY_DELETED: &str = "backing_data_permanently_deleted";
 
 /// The operations on configuration versions, but for the upload.
 pub fn routes() -> Routes {
@@ -122,6 +130,24 @@ pub fn routes() -> Routes {
             "/configuration-versions/{id}/actions/archive",
             "runs.configuration-versions.archive",
             archive,
+        )
+        .op(
+            Method::POST,
+            "/configuration-versions/{id}/actions/soft_delete_backing_data",
+            "runs.configuration-versions.soft-delete-backing-data",
+            soft_delete,
+        )
+        .op(
+            Method::POST,
+            "/configuration-versions/{id}/actions/restore_backing_data",
+            "runs.configuration-versions.restore-backing-data",
+            restore,
+        )
+        .op(
+            Method::POST,
+            "/configuration-versions/{id}/actions/permanently_delete_backing_data",
+            "runs.configuration-versions.permanently-delete-backing-data",
+            permanently_delete,
         )
         .op(
             Method::GET,
@@ -224,6 +250,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         error: None,
         error_message: None,
         blob_id: None,
+        deleted_blob_id: None,
         created_by: cx.actor()?.user_id().clone(),
         creator: serde_json::to_string(&Creator { may_apply }).map_err(Error::internal)?,
         timestamps: "{}".to_owned(),
@@ -348,6 +375,73 @@ async fn archive(cx: Cx) -> Result<Reply> {
     version.store(&mut tx).await?;
     tx.commit().await?;
     Ok(Reply::accepted())
+}
+
+/// 400, as the actions on a version's bytes answer in a wrong state.
+fn deletion_refused(version: &ConfigurationVersion, wanted: &str) -> Error {
+    Error::bad_request(
+        "transition not allowed",
+        format!(
+            "transition not allowed: the data of {} can be {wanted}, and it is {}",
+            version.id, version.status
+        ),
+    )
+}
+
+/// The version of the path in a transaction that holds its workspace, for an owner; and whether it is needed: it is the
+/// current one, or an unfinished run uses it.
+async fn begin_deletion(cx: &Cx) -> Result<(Tx, ConfigurationVersion, bool)> {
+    let (version, workspace, grants) = granted::<perm::ReadRun>(cx, cx.path("id")).await?;
+    if !grants.is_owner() {
+        return Err(Error::NotFound);
+    }
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    let version = in_tx(&mut tx, &version.id).await?;
+    let sql = "SELECT id FROM runs WHERE configuration_version_id = $1 AND final = FALSE LIMIT 1";
+    let in_use: Option<(String,)> = tx.one(sql, args![&version.id]).await?;
+    let current = held.current_configuration_version_id.as_ref() == Some(&version.id);
+    Ok((tx, version, current || in_use.is_some()))
+}
+
+async fn finish_deletion(
+    cx: &Cx,
+    mut tx: Tx,
+    mut version: ConfigurationVersion,
+    status: &str,
+) -> Result<Reply> {
+    version.reach(status, cx.app.now());
+    version.store(&mut tx).await?;
+    tx.commit().await?;
+    cx.one(document(&version), INCLUDES).await
+}
+
+async fn soft_delete(cx: Cx) -> Result<Reply> {
+    let (tx, mut version, needed) = begin_deletion(&cx).await?;
+    if version.status != "uploaded" || needed {
+        let wanted = "deleted when it is uploaded, neither current nor in use by an unfinished run";
+        return Err(deletion_refused(&version, wanted));
+    }
+    version.deleted_blob_id = version.blob_id.take();
+    finish_deletion(&cx, tx, version, SOFT_DELETED).await
+}
+
+async fn restore(cx: Cx) -> Result<Reply> {
+    let (tx, mut version, _) = begin_deletion(&cx).await?;
+    if version.status != SOFT_DELETED {
+        return Err(deletion_refused(&version, "restored after it was soft-deleted"));
+    }
+    version.blob_id = version.deleted_blob_id.take();
+    finish_deletion(&cx, tx, version, "uploaded").await
+}
+
+async fn permanently_delete(cx: Cx) -> Result<Reply> {
+    let (mut tx, mut version, _) = begin_deletion(&cx).await?;
+    if version.status != SOFT_DELETED {
+        return Err(deletion_refused(&version, "deleted for good after it was soft-deleted"));
+    }
+    runs::delete_blobs(&mut tx, [version.deleted_blob_id.take()]).await?;
+    finish_deletion(&cx, tx, version, PERMANENTLY_DELETED).await
 }
 
 /// The configuration version inside a transaction that holds its workspace's row.

@@ -93,6 +93,8 @@ pub struct NewRun<'a> {
     pub may_apply: bool,
     /// The frozen variables, sealed for this id.
     pub variables: Sealed,
+    /// The run whose apply triggered it.
+    pub triggered_by: Option<RunId>,
 }
 
 /// A run's id with its variables, sealed for it. Made before the transaction, which must not wait for anything else.
@@ -128,7 +130,7 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
         tx.one("SELECT MAX(number) FROM runs WHERE workspace_id = $1", args![&workspace.id]).await?;
     let creation = Creation { options, created_by: new.created_by.clone() };
     let (life, _) = crate::life::create(&creation, app.now());
-    let row = Row::new(
+    let mut row = Row::new(
         new.variables.id,
         workspace,
         newest.and_then(|(n,)| n).unwrap_or(0) + 1,
@@ -138,6 +140,7 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
         (PlanId::new(&app.env), ApplyId::new(&app.env)),
         app.now(),
     );
+    row.triggering_run_id = new.triggered_by;
     let structured_output = workspace.structured_run_output_enabled && new.json_lines;
     let results = Results { structured_output, ..Results::default() };
     let mut run = Run { row, life, options: new.options, results };
@@ -179,9 +182,11 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
     }
     let asked = data.attributes;
     let run_variables = asked.variables.as_deref().unwrap_or_default();
-    let run_variables = run_variables.iter().flatten().map(|v| (v.key.clone(), v.value.clone())).collect();
+    let run_variables: Vec<(String, String)> =
+        run_variables.iter().flatten().map(|v| (v.key.clone(), v.value.clone())).collect();
     let app = cx.app.clone();
     let input = asked.exec.as_ref().map(|exec| exec.input.clone()).unwrap_or_default();
+    let shown = asked.variables.is_some().then(|| run_variables.clone());
     let own = Variables { run: run_variables, input, ..Variables::default() };
     let variables = freeze(&app, &workspace, own).await?;
     let mut tx = app.db.begin().await?;
@@ -212,6 +217,7 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
             allow_config_generation: asked.allow_config_generation.unwrap_or(false),
             debugging_mode: asked.debugging_mode.unwrap_or(false),
             exec: asked.exec.as_ref().map(|exec| exec.arguments.clone()),
+            has_variables: shown.as_ref().is_some_and(|list| !list.is_empty()),
         },
         source: source(&cx),
         // Of other commands than `plan` the output is text, whatever the workspace likes.
@@ -219,15 +225,19 @@ pub(crate) async fn create(mut cx: Cx) -> Result<Reply> {
         created_by: cx.actor()?.user_id().clone(),
         may_apply,
         variables,
+        triggered_by: None,
     };
     if let Some(run) = repeated(&mut tx, &new).await? {
-        let document = document::run(&app, &run, &held, &grants, document::Related::none());
+        drop(tx);
+        let links = document::Related::of_new(&app, &run, shown).await?;
+        let document = document::run(&app, &run, &held, &grants, links);
         return cx.created(document, document::INCLUDES).await;
     }
     let (run, after) = queue(&app, &mut tx, &held, new).await?;
     tx.commit().await?;
-    let document = document::run(&app, &run, &held, &grants, document::Related::none());
     after.perform(&app);
+    let links = document::Related::of_new(&app, &run, shown).await?;
+    let document = document::run(&app, &run, &held, &grants, links);
     cx.created(document, document::INCLUDES).await
 }
 
@@ -300,7 +310,7 @@ async fn given_configuration(cx: &Cx, id: &str, workspace: &Workspace) -> Result
 }
 
 /// The workspace's current configuration, or the newest usable one while the current still waits for its upload.
-async fn latest_configuration(app: &App, workspace: &Workspace) -> Result<ConfigurationVersion> {
+pub(crate) async fn latest_configuration(app: &App, workspace: &Workspace) -> Result<ConfigurationVersion> {
     let current = workspace.current_configuration_version_id.as_ref();
     if let Some(version) = find(app, current).await?.filter(|version| version.status == "uploaded") {
         return Ok(version);

@@ -7,10 +7,11 @@ use crate::{
     life::{self, Status, StatusGroup},
     operations,
     queue::{Entry, Line, Lock, WaitingFor},
+    run_triggers,
     runs::{self, COLUMNS, Row, Run},
 };
 use accounts::organizations;
-use authz::{Grants, Visible, perm};
+use authz::{Grants, Visible, WorkspacePermission, perm};
 use axum::http::Method;
 use db::{Arg, args};
 use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
@@ -75,12 +76,21 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
 pub struct Related {
     events: Vec<String>,
     comments: Vec<String>,
+    /// The run's own variables, for those who may read variables.
+    variables: Option<Vec<(String, String)>>,
 }
 
 impl Related {
-    /// Nothing yet: of a run that was just made.
-    pub fn none() -> Self {
-        Self::default()
+    /// Of a run that was just made with these variables.
+    pub(crate) async fn of_new(
+        app: &App,
+        run: &Run,
+        variables: Option<Vec<(String, String)>>,
+    ) -> Result<Self> {
+        let sql = "SELECT id FROM run_events WHERE run_id = $1 ORDER BY number";
+        let events: Vec<(String,)> = app.db.all(sql, args![run.id()]).await?;
+        let variables = variables.filter(|list| !list.is_empty());
+        Ok(Self { events: events.into_iter().map(|(id,)| id).collect(), comments: vec![], variables })
     }
 }
 
@@ -121,11 +131,24 @@ async fn related(app: &App, runs: &[Run]) -> Result<HashMap<RunId, Related>> {
     for (run, id) in app.db.all::<(RunId, String)>(db::AssertSqlSafe(comments), ids()).await? {
         related.entry(run).or_default().comments.push(id);
     }
+    for run in runs.iter().filter(|run| run.options.has_variables) {
+        related.entry(run.id().clone()).or_default().variables = own_variables(app, run).await?;
+    }
     Ok(related)
 }
 
+/// The variables that a run was given when it was made.
+async fn own_variables(app: &App, run: &Run) -> Result<Option<Vec<(String, String)>>> {
+    let sql = "SELECT variables FROM runs WHERE id = $1";
+    let Some((sealed,)) = app.db.one::<(Vec<u8>,)>(sql, args![run.id()]).await? else { return Ok(None) };
+    let key = app.data_key(&run.row.organization_id).await?;
+    let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
+    let variables: runs::Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    Ok(Some(variables.run))
+}
+
 /// The run of the path with the proof of `P` in its workspace.
-pub async fn granted<P: authz::WorkspacePermission>(
+pub async fn granted<P: WorkspacePermission>(
     cx: &Cx,
     id: &str,
 ) -> Result<(Run, authz::Granted<P, Workspace>, std::sync::Arc<Grants>)> {
@@ -373,9 +396,10 @@ async fn queue(cx: Cx) -> Result<Reply> {
         let (workspace, grants) =
             workspaces::workspaces::granted_by_id::<perm::ReadRun>(&cx, run.row.workspace_id.as_str())
                 .await?;
-        let mut attributes = attributes(&run, &workspace, &grants, None, cx.app.now());
+        let links = Related::default();
+        let mut attributes = attributes(&run, &workspace, &grants, &links, None, cx.app.now());
         attributes["position-in-queue"] = json!(place);
-        items.push(relationships(&run, Related::none(), &attributes));
+        items.push(relationships(&run, links, &attributes));
     }
     cx.page_of(Paged { items, page, total: Some(total) }, INCLUDES).await
 }
@@ -419,7 +443,8 @@ fn document(
     links: Related,
     waiting: Option<WaitingFor>,
 ) -> Resource {
-    relationships(run, links, &attributes(run, workspace, grants, waiting, app.now()))
+    let attributes = attributes(run, workspace, grants, &links, waiting, app.now());
+    relationships(run, links, &attributes)
 }
 
 /// Timestamps as the API writes them.
@@ -431,6 +456,7 @@ fn attributes(
     run: &Run,
     workspace: &Workspace,
     grants: &Grants,
+    links: &Related,
     waiting: Option<WaitingFor>,
     now: Timestamp,
 ) -> Value {
@@ -466,7 +492,7 @@ fn attributes(
         trigger_reason: &'a str,
         updated_at: String,
         permissions: authz::document::RunDocument,
-        variables: [&'a str; 0],
+        variables: Option<Vec<Value>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         waiting_for: Option<Value>,
     }
@@ -477,6 +503,8 @@ fn attributes(
         file: Option<String>,
     }
     let life = &run.life;
+    let held = grants.workspace(&workspace.id, &workspace.project_id);
+    let variables = links.variables.as_ref().filter(|_| perm::ReadVariables::allowed(&held));
     json!(Document {
         actions: life::actions(life, life.instant(now)),
         allow_config_generation: run.options.allow_config_generation,
@@ -506,10 +534,11 @@ fn attributes(
         status_timestamps: timestamps(&life.status_timestamps),
         target_addrs: Some(run.options.target_addrs.as_slice()).filter(|list| !list.is_empty()),
         terraform_version: run.results.engine_version.as_ref().unwrap_or(&run.options.terraform_version),
-        trigger_reason: "manual",
+        trigger_reason: if run.row.source == run_triggers::SOURCE { "run-trigger" } else { "manual" },
         updated_at: run.row.updated_at.iso8601(),
-        permissions: grants.workspace(&workspace.id, &workspace.project_id).run_document(),
-        variables: [],
+        permissions: held.run_document(),
+        variables: variables
+            .map(|list| list.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()),
         waiting_for: waiting.map(|waiting| {
             let mut value = json!(waiting);
             value["message"] = json!(waiting.to_string());
@@ -529,6 +558,10 @@ fn relationships(run: &Run, links: Related, attributes: &Value) -> Resource {
             Linkage::One("configuration-versions", run.row.configuration_version_id.to_string()),
         )
         .relate("created-by", user(Some(&run.row.created_by)))
+        .relate(
+            "triggering-run",
+            Linkage::maybe("runs", run.row.triggering_run_id.as_ref().map(RunId::as_str)),
+        )
         .relate("confirmed-by", user(run.life.confirmed_by.as_ref()))
         .relate("canceled-by", user(run.life.canceled_by()))
         .relate("cost-estimate", Linkage::None)

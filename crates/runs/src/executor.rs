@@ -34,7 +34,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use workspaces::{Workspace, projects, workspaces::hold};
+use workspaces::{Workspace, projects, ssh_keys, workspaces::hold};
 
 /// The message of a phase that ended on a signal which nobody asked for here.
 const STOPPED: &str = "The run's process was stopped from outside of Ferroform.";
@@ -233,6 +233,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         plan_only: run.life.options.plan_only,
         variables: with_own_token(app, run, seconds, variables.workspace),
         run_variables: variables.run,
+        ssh_key: ssh_keys::value_of(app, &workspace.id).await?,
         timeout: Duration::from_secs(seconds),
     })
 }

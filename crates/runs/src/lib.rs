@@ -3,9 +3,11 @@
 //! Reading order: [`life`] (what may happen to one run), [`queue`] (which run is next), [`runs`] (how an event is
 //! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
 //! work), then the resources of the API: [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`],
-//! [`comments`], [`logs`].
+//! [`comments`], [`logs`], [`run_triggers`], [`auto_destroy`],
+//! [`retention`], [`plan_exports`].
 
 pub mod actions;
+pub mod auto_destroy;
 pub mod comments;
 pub mod configuration_versions;
 pub mod create;
@@ -16,8 +18,11 @@ pub mod jobs;
 pub mod life;
 pub mod logs;
 mod operations;
+pub mod plan_exports;
 pub mod plans;
 pub mod queue;
+pub mod retention;
+pub mod run_triggers;
 pub mod runs;
 pub mod scheduler;
 pub mod tool_versions;
@@ -35,6 +40,8 @@ pub fn routes() -> Routes {
         .and(logs::routes())
         .and(events::routes())
         .and(comments::routes())
+        .and(run_triggers::routes())
+        .and(plan_exports::routes())
         .and(tool_versions::routes())
 }
 

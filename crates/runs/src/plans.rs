@@ -5,7 +5,7 @@
 use crate::{
     document::timestamps,
     life::Counts,
-    logs,
+    logs, plan_exports,
     runs::{self, COLUMNS, Row, Run},
 };
 use authz::{Actor, Granted, Grants, WorkspacePermission, perm};
@@ -90,7 +90,10 @@ async fn granted<P: WorkspacePermission>(cx: &Cx) -> Result<(Run, Granted<P, Wor
 
 async fn read_plan(cx: Cx) -> Result<Reply> {
     let (run, workspace, grants) = granted::<perm::ReadRun>(&cx).await?;
-    cx.one(plan_document(&cx.app, &run, &grants, &workspace), &["run", "state_versions"]).await
+    let exports = plan_exports::of_run(&cx.app, run.id()).await?;
+    let document = plan_document(&cx.app, &run, &grants, &workspace)
+        .relate("exports", Linkage::Many("plan-exports", exports));
+    cx.one(document, &["run", "state_versions"]).await
 }
 
 async fn read_apply(cx: Cx) -> Result<Reply> {
@@ -167,7 +170,7 @@ fn plan_document(app: &App, run: &Run, grants: &Grants, workspace: &Workspace) -
         "status": run.life.plan.status.as_str(), "status-timestamps": timestamps(&run.life.plan.status_timestamps),
         "structured-run-output-enabled": run.results.structured_output,
         "log-read-url": readable.then(|| logs::url(app, run.row.plan_id.as_str())),
-        "actions": { "is-exportable": false },
+        "actions": { "is-exportable": run.row.plan_json_id.is_some() },
         "permissions": held.plan_document(),
     });
     let path = format!("/api/v2/plans/{}", run.row.plan_id);

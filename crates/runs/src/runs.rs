@@ -6,7 +6,8 @@
 
 use crate::{
     jobs::Jobs,
-    life::{self, Effect, Event, Job},
+    life::{self, Effect, Event, Job, Status},
+    run_triggers,
 };
 use db::{Arg, FromRow, Tx, args};
 use http_api::{App, Error, Result};
@@ -64,12 +65,13 @@ pub struct Row {
     pub state_version_id: Option<StateVersionId>,
     pub lease: Option<String>,
     pub queued_at: Option<Timestamp>,
+    pub triggering_run_id: Option<RunId>,
 }
 
 /// All columns of [`Row`].
 pub const COLUMNS: &str = "id, organization_id, workspace_id, number, configuration_version_id, life, options, source,
     created_by, created_at, updated_at, plan_id, apply_id, results, plan_log_id, plan_json_id, plan_redacted_id, kept_id,
-    apply_log_id, snapshot_id, state_version_id, lease, queued_at";
+    apply_log_id, snapshot_id, state_version_id, lease, queued_at, triggering_run_id";
 
 /// What was asked of a run and concerns the engine or the reader, not the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +95,8 @@ pub struct Options {
     pub debugging_mode: bool,
     /// The command line of an operation.
     pub exec: Option<Vec<String>>,
+    /// Whether the run has variables of its own, which are sealed elsewhere.
+    pub has_variables: bool,
 }
 
 /// What came of a run.
@@ -160,6 +164,7 @@ impl Row {
             state_version_id: None,
             lease: None,
             queued_at: None,
+            triggering_run_id: None,
         }
     }
 }
@@ -285,8 +290,9 @@ pub async fn insert(
     let row = &run.row;
     tx.exec(
         "INSERT INTO runs (id, organization_id, workspace_id, number, configuration_version_id, status, operation, final,
-           life, message, options, variables, source, created_by, created_at, updated_at, plan_id, apply_id, results, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $17, $9, $10, $11, $12, $13, $13, $14, $15, $16, 1)",
+           life, message, options, variables, source, created_by, created_at, updated_at, plan_id, apply_id, results, version,
+           triggering_run_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $17, $9, $10, $11, $12, $13, $13, $14, $15, $16, 1, $18)",
         args![
             &row.id,
             &row.organization_id,
@@ -304,7 +310,8 @@ pub async fn insert(
             &row.plan_id,
             &row.apply_id,
             encode(&run.results)?,
-            &run.options.message
+            &run.options.message,
+            row.triggering_run_id.as_ref()
         ],
     )
     .await?;
@@ -348,6 +355,11 @@ async fn carry_out(
         }
     }
     store(tx, run).await?;
+    if matches!(event, Event::ApplyFinished) && run.life.status == Status::Applied {
+        after.wake |= run_triggers::note(tx, run, now).await?;
+        workspaces::auto_destroy::applied(tx, &run.row.workspace_id, run.life.options.is_destroy, now)
+            .await?;
+    }
     Ok(after)
 }
 
@@ -430,11 +442,31 @@ async fn make_configuration_current(tx: &mut Tx, run: &Run) -> Result<()> {
     .map(drop)
 }
 
-/// Adds a comment, with the event that the API shows for it.
+/// Adds a comment by itself, with the event that the API shows for it: it changes nothing of the run.
 pub async fn comment(app: &App, tx: &mut Tx, run: &RunId, body: &str, by: &UserId) -> Result<CommentId> {
+    let id = RunEventId::new(&app.env);
+    tx.exec(
+        "INSERT INTO run_events (id, run_id, number, action, description, actor_id, event, created_at)
+         SELECT $1, $2, COALESCE(MAX(number), 0) + 1, 'commented', NULL, $3, $4, $5 FROM run_events WHERE run_id = $2",
+        args![&id, run, by, NOT_OF_LIFE, app.now()],
+    )
+    .await?;
+    comment_on_newest(app, tx, run, body, by).await
+}
+
+/// What stands for the event of something that happened to a run and not in its life.
+pub const NOT_OF_LIFE: &str = "null";
+
+/// Adds a comment that accompanies an action, to the event of the action.
+pub async fn comment_on_newest(
+    app: &App,
+    tx: &mut Tx,
+    run: &RunId,
+    body: &str,
+    by: &UserId,
+) -> Result<CommentId> {
     let id = CommentId::new(&app.env);
     let now = app.now();
-    // The comment hangs on the newest event, as it may accompany an action; it changes nothing of the run itself.
     let event: Option<(RunEventId,)> = tx
         .one("SELECT id FROM run_events WHERE run_id = $1 ORDER BY number DESC LIMIT 1", args![run])
         .await?;

@@ -4,11 +4,13 @@
 //! again after a crash repairs. It is woken by pulses and looks by itself every [`PERIOD`].
 
 use crate::{
+    auto_destroy,
     document::{entries, lock_kind},
     executor,
     jobs::Jobs,
     life::{Event, Job, Status},
     queue::{Candidate, Kind, Line, pick},
+    retention, run_triggers,
     runs::{self, After},
 };
 use db::{FromRow, args};
@@ -17,18 +19,35 @@ use kernel::{
     Timestamp,
     ids::{OrganizationId, RunId, WorkspaceId},
 };
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 use workspaces::workspaces::hold;
 
 /// How often it looks without being woken.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How often old data is deleted.
+const RETENTION: Duration = Duration::from_secs(3600);
 /// Jobs considered at a time.
 const WINDOW: i64 = 500;
 
 /// Schedules until the server closes.
 pub async fn run(app: App) {
     let mut pulses = app.pulses();
+    let mut swept: Option<Instant> = None;
+    let mut expired: Option<Instant> = None;
     loop {
+        if swept.is_none_or(|at| at.elapsed() >= PERIOD) {
+            swept = Some(Instant::now());
+            if let Err(error) = auto_destroy::sweep(&app).await {
+                tracing::warn!(%error, "could not look for workspaces that are due to be destroyed; trying again");
+            }
+        }
+        if expired.is_none_or(|at| at.elapsed() >= RETENTION) {
+            expired = Some(Instant::now());
+            expire(&app);
+        }
         pulses.mark_unchanged();
         if let Err(error) = pass(&app).await {
             // The database is closed under the last look.
@@ -49,9 +68,22 @@ pub async fn run(app: App) {
     }
 }
 
-/// One look: fills the free places. A run leaves `pending` only for a place: until then the command line tells its user
-/// how many are before it.
+/// Deletes old data, beside everything else: there may be much of it.
+fn expire(app: &App) {
+    let app = app.clone();
+    tokio::spawn(async move {
+        if let Err(error) = retention::sweep(&app).await
+            && !app.is_closing()
+        {
+            tracing::warn!(%error, "could not delete old data; the next look is in an hour");
+        }
+    });
+}
+
+/// One look: lets applies trigger what they should, then fills the free places. A run leaves `pending` only for a place:
+/// until then the command line tells its user how many are before it.
 pub async fn pass(app: &App) -> Result<()> {
+    run_triggers::fire(app).await?;
     let mut passed_over = HashSet::new();
     while app.area::<Jobs>().has_room() {
         let Some(candidate) = next(app, &passed_over).await? else { break };

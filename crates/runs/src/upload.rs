@@ -209,8 +209,8 @@ impl Read for Tee<'_> {
 }
 
 async fn refuse_used(app: &App, version: &ConfigurationVersion) -> Result<()> {
-    if version.status == "archived" {
-        return Err(Error::transition("the configuration version is archived"));
+    if version.status == "archived" || version.status.starts_with("backing_data") {
+        return Err(Error::transition("the configuration version is archived, or its data was deleted"));
     }
     let used: Option<(String,)> = app
         .db
@@ -281,6 +281,7 @@ async fn queue_run(
         created_by: version.created_by.clone(),
         may_apply: version.creator().may_apply,
         variables,
+        triggered_by: None,
     };
     create::queue(app, tx, workspace, new).await.map(|(_, after)| after)
 }

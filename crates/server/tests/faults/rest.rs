@@ -100,7 +100,8 @@ async fn all<T: Row>(db: &Db, sql: &str) -> Vec<T> {
 
 async fn events_lead_to_rows(db: &Db) {
     let mut events: BTreeMap<String, Vec<(life::Event, kernel::Timestamp)>> = BTreeMap::new();
-    let sql = "SELECT run_id, event, created_at FROM run_events ORDER BY run_id, number";
+    let sql =
+        "SELECT run_id, event, created_at FROM run_events WHERE event <> 'null' ORDER BY run_id, number";
     for (run, event, at) in all::<(String, String, i64)>(db, sql).await {
         let event = serde_json::from_str(&event).unwrap();
         events.entry(run).or_default().push((event, kernel::Timestamp::from_micros(at)));

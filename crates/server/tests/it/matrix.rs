@@ -39,6 +39,7 @@ impl House {
         let mut ids = resources(&admin, &org, &ws).await;
         ids.extend(run(&admin, &ws, furnished).await);
         ids.extend(applied(&admin, &org, furnished).await);
+        ids.insert("plan-exports", export(server, &admin, &ids, furnished).await);
         Self { org, ids, callers }
     }
 }
@@ -70,7 +71,19 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         "project": { "data": { "type": "projects", "id": project } },
     } } });
     let on_project = admin.post("/team-projects", on_project).await.expect(201);
+    let key = json!({ "data": { "attributes": { "name": "git", "value": "v" } } });
+    let key = admin.post(&format!("/organizations/{org}/ssh-keys"), key).await.expect(201);
+    let reserved = json!({ "data": { "attributes": { "key": "cost" } } });
+    let reserved = admin.post(&format!("/organizations/{org}/reserved-tag-keys"), reserved).await.expect(201);
+    let source = admin.workspace(org, "source", json!({})).await;
+    let trigger = json!({ "data": { "relationships": {
+        "sourceable": { "data": { "type": "workspaces", "id": source } },
+    } } });
+    let trigger = admin.post(&format!("/workspaces/{ws}/run-triggers"), trigger).await.expect(201);
     BTreeMap::from([
+        ("ssh-keys", key.id()),
+        ("reserved-tag-keys", reserved.id()),
+        ("run-triggers", trigger.id()),
         ("varsets", set),
         ("varset-vars", set_variable),
         ("team-projects", on_project.id()),
@@ -142,6 +155,26 @@ async fn applied(admin: &Api, org: &str, furnished: Furnished) -> BTreeMap<&'sta
     let state = admin.get(&format!("/workspaces/{ws}/current-state-version?include=outputs")).await;
     let output = state.json["included"][0]["id"].as_str().unwrap().to_owned();
     BTreeMap::from([("state-versions", state.id()), ("state-version-outputs", output)])
+}
+
+/// An export of the run's plan. Where no engine has planned, there is only its row.
+async fn export(
+    server: &TestServer,
+    admin: &Api,
+    ids: &BTreeMap<&'static str, String>,
+    furnished: Furnished,
+) -> String {
+    if furnished == Furnished::Really {
+        let body = json!({ "data": {
+            "attributes": { "data-type": "sentinel-mock-bundle-v0" },
+            "relationships": { "plan": { "data": { "type": "plans", "id": ids["plans"] } } },
+        } });
+        return admin.post("/plan-exports", body).await.expect(201).id();
+    }
+    let id = format!("pe-{}", ids["runs"]);
+    let sql = "INSERT INTO plan_exports (id, run_id, data_type, status, created_at) VALUES ($1, $2, 'x', 'finished', 1)";
+    server.assembled.app.db.exec(sql, db::args![id.as_str(), ids["runs"].as_str()]).await.unwrap();
+    id
 }
 
 /// The path with its parameters filled in: `{organization}` and `{name}` by name, others by what stands before them.

@@ -82,7 +82,7 @@ on_both! {
         let run = api.run(&ws, json!({})).await;
         api.wait(&run, &["applied"]).await;
         let db = &server.assembled.app.db;
-        let sql = "SELECT event, created_at FROM run_events WHERE run_id = $1 ORDER BY number";
+        let sql = "SELECT event, created_at FROM run_events WHERE run_id = $1 AND event <> 'null' ORDER BY number";
         let rows: Vec<(String, i64)> = db.all(sql, vec![db::Arg::from(run.as_str())]).await.unwrap();
         let events: Vec<_> = rows
             .iter()
