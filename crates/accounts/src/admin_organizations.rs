@@ -59,8 +59,7 @@ async fn list(cx: Cx) -> Result<Reply> {
     let sql = format!("{SELECT} WHERE {condition} ORDER BY name LIMIT $2 OFFSET $3");
     let rows: Vec<Organization> =
         cx.app.db.all(db::AssertSqlSafe(sql), args![&search, page.limit(), page.offset()]).await?;
-    let mut owners = owners(&cx, &rows).await?;
-    let items = rows.iter().map(|row| document(row, owners.remove(&row.id).unwrap_or_default())).collect();
+    let items = documents(&cx, &rows).await?;
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["owners"]).await
 }
 
@@ -76,8 +75,14 @@ async fn read(cx: Cx) -> Result<Reply> {
 }
 
 async fn answer(cx: &Cx, organization: &Organization) -> Result<Reply> {
-    let mut owners = owners(cx, std::slice::from_ref(organization)).await?;
-    cx.one(document(organization, owners.remove(&organization.id).unwrap_or_default()), &["owners"]).await
+    let document = documents(cx, std::slice::from_ref(organization)).await?.pop();
+    cx.one(document.ok_or(Error::NotFound)?, &["owners"]).await
+}
+
+/// Organizations as site admins see them, with their owners.
+pub(crate) async fn documents(cx: &Cx, rows: &[Organization]) -> Result<Vec<Resource>> {
+    let mut owners = owners(cx, rows).await?;
+    Ok(rows.iter().map(|row| document(row, owners.remove(&row.id).unwrap_or_default())).collect())
 }
 
 /// The owners of each, by one statement.

@@ -13,7 +13,7 @@ use authz::{Granted, perm};
 use axum::http::Method;
 use db::Tx;
 use http_api::{App, Cx, Reply, Result, Routes};
-use kernel::ids::UserId;
+use kernel::ids::{UserId, WorkspaceId};
 use workspaces::{Workspace, workspaces::hold};
 
 /// The actions on runs.
@@ -87,10 +87,22 @@ async fn cancel(mut cx: Cx) -> Result<Reply> {
     finish(&cx.app, tx, &mut run, &event, &by, comment).await
 }
 
+/// The run of the path ends at once, whatever it does, without a wait after a request to cancel it: for site admins, whose
+/// business the caller has checked.
+pub(crate) async fn force_cancel_at_once(cx: &mut Cx, workspace: &WorkspaceId) -> Result<Reply> {
+    let comment = cx.action_field("comment").await?;
+    let by = cx.actor()?.user_id().clone();
+    let mut tx = cx.app.db.begin().await?;
+    hold(&mut tx, workspace).await?;
+    let mut run = runs::in_tx(&mut tx, &cx.path("id").into()).await?;
+    finish(&cx.app, tx, &mut run, &Event::ForceCanceled { by: by.clone(), at_once: true }, &by, comment).await
+}
+
 async fn force_cancel(mut cx: Cx) -> Result<Reply> {
     let (granted, comment) = asked::<perm::ForceCancel>(&mut cx).await?;
     let (tx, mut run, _, by) = begin(&cx, &granted).await?;
-    finish(&cx.app, tx, &mut run, &Event::ForceCanceled { by: by.clone() }, &by, comment).await
+    finish(&cx.app, tx, &mut run, &Event::ForceCanceled { by: by.clone(), at_once: false }, &by, comment)
+        .await
 }
 
 async fn force_execute(mut cx: Cx) -> Result<Reply> {

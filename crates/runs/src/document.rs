@@ -97,15 +97,19 @@ impl Related {
 /// Runs of any workspaces as their documents; those that the caller may not see are left out. One query per kind.
 async fn documents(cx: &Cx, found: Vec<Run>) -> Result<Vec<Resource>> {
     let mut related = related(&cx.app, &found).await?;
-    let mut known: HashMap<String, Option<(Workspace, std::sync::Arc<Grants>)>> = HashMap::new();
+    let mut ids: Vec<_> = found.iter().map(|run| run.row.workspace_id.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    let mut known = HashMap::new();
+    for row in workspaces::workspaces::by_ids(&cx.app, &ids).await? {
+        let grants = cx.grants_to_show(&row.organization_id).await?;
+        if let Ok(workspace) = grants.prove_workspace::<perm::ReadRun, _>(row) {
+            known.insert(workspace.id.clone(), (workspace.into_inner(), grants));
+        }
+    }
     let mut documents = Vec::new();
     for found in &found {
-        let id = found.row.workspace_id.to_string();
-        if !known.contains_key(&id) {
-            let seen = workspaces::workspaces::granted_by_id::<perm::ReadRun>(cx, &id).await;
-            known.insert(id.clone(), seen.ok().map(|(workspace, grants)| (workspace.into_inner(), grants)));
-        }
-        if let Some(Some((workspace, grants))) = known.get(&id) {
+        if let Some((workspace, grants)) = known.get(&found.row.workspace_id) {
             let links = related.remove(found.id()).unwrap_or_default();
             documents.push(run(&cx.app, found, workspace, grants, links));
         }
@@ -283,7 +287,10 @@ impl Filter {
     }
 
     fn from(&self) -> String {
-        format!("FROM runs r JOIN users u ON u.id = r.created_by WHERE {}", self.conditions.join(" AND "))
+        format!(
+            "FROM runs r JOIN users u ON u.id = r.created_by WHERE {}",
+            self.conditions.join(" AND ")
+        )
     }
 }
 

@@ -4,9 +4,10 @@
 //! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
 //! work), then the resources of the API: [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`],
 //! [`comments`], [`logs`], [`run_triggers`], [`auto_destroy`],
-//! [`retention`], [`plan_exports`].
+//! [`retention`], [`plan_exports`], [`admin_runs`].
 
 pub mod actions;
+pub mod admin_runs;
 pub mod auto_destroy;
 pub mod comments;
 pub mod configuration_versions;
@@ -43,6 +44,7 @@ pub fn routes() -> Routes {
         .and(run_triggers::routes())
         .and(plan_exports::routes())
         .and(tool_versions::routes())
+        .and(admin_runs::routes())
 }
 
 /// How this area's resources are read when another document includes them.

@@ -10,9 +10,14 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
+    /// None yet.
+    pub(crate) fn none() -> Self {
+        Self { texts: vec![], values: vec![] }
+    }
+
     /// `column` has this value.
     pub(crate) fn of(column: &str, value: impl Into<Arg>) -> Self {
-        let mut conditions = Self { texts: vec![], values: vec![] };
+        let mut conditions = Self::none();
         let mark = conditions.mark(value);
         conditions.require(format!("{column} = {mark}"));
         conditions
@@ -60,7 +65,7 @@ impl Conditions {
 
     /// All of them, for `WHERE`.
     pub(crate) fn text(&self) -> String {
-        self.texts.join(" AND ")
+        if self.texts.is_empty() { "TRUE".to_owned() } else { self.texts.join(" AND ") }
     }
 
     /// The values, in the order of their marks.

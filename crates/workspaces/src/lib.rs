@@ -1,8 +1,10 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`], [`project_access`], [`tags`],
-//! [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`], [`data_retention`].
+//! [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`], [`data_retention`]; then
+//! [`admin_workspaces`].
 
+pub mod admin_workspaces;
 pub mod auto_destroy;
 mod conditions;
 pub mod data_retention;
@@ -36,6 +38,7 @@ pub fn routes() -> Routes {
         .and(remote_state::routes())
         .and(ssh_keys::routes())
         .and(data_retention::routes())
+        .and(admin_workspaces::routes())
 }
 
 /// How this area's resources are read when another document includes them.

@@ -186,6 +186,9 @@ pub enum Event {
     ForceCanceled {
         /// Who.
         by: UserId,
+        /// A site admin did it, who need not ask the engine to stop first.
+        #[serde(default)]
+        at_once: bool,
     },
     /// The process has ended because of the cancel (T31).
     WorkerStopped,

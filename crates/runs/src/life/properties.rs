@@ -32,7 +32,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
         1 => message().prop_map(|message| Event::ApplyFailed { message }),
         1 => some_by().prop_map(|by| Event::Discarded { by }),
         1 => (some_by(), 0..100_u32).prop_map(|(by, cool_off_seconds)| Event::CancelRequested { by, cool_off_seconds }),
-        1 => by().prop_map(|by| Event::ForceCanceled { by }),
+        1 => (by(), any::<bool>()).prop_map(|(by, at_once)| Event::ForceCanceled { by, at_once }),
         1 => Just(Event::WorkerStopped),
         1 => Just(Event::LeaseLost),
         1 => message().prop_map(|reason| Event::Superseded { reason }),
@@ -188,7 +188,11 @@ proptest! {
         let by: UserId = "user-a".into();
         prop_assert_eq!(flags.is_cancelable, accepts(Event::CancelRequested { by: None, cool_off_seconds: 60 }));
         prop_assert_eq!(flags.is_confirmable, accepts(Event::Confirmed { by: by.clone() }));
-        prop_assert_eq!(flags.is_force_cancelable, accepts(Event::ForceCanceled { by }));
+        prop_assert_eq!(
+            flags.is_force_cancelable,
+            accepts(Event::ForceCanceled { by: by.clone(), at_once: false })
+        );
+        prop_assert_eq!(!run.is_final(), accepts(Event::ForceCanceled { by, at_once: true }));
         let discards = accepts(Event::Discarded { by: None });
         prop_assert_eq!(flags.is_discardable || run.status == Status::Pending, discards);
     }
@@ -201,7 +205,7 @@ proptest! {
         for event in [
             Event::Discarded { by: None },
             Event::CancelRequested { by: None, cool_off_seconds: 0 },
-            Event::ForceCanceled { by: "user-a".into() },
+            Event::ForceCanceled { by: "user-a".into(), at_once: false },
         ] {
             if let Ok((after, _)) = step(&run, &event, now) {
                 run = after;

@@ -29,7 +29,7 @@ pub fn step(run: &Run, event: &Event, now: Timestamp) -> Result<(Run, Vec<Effect
         Event::CancelRequested { by, cool_off_seconds } => {
             next.cancel_requested(by.clone(), *cool_off_seconds)
         }
-        Event::ForceCanceled { .. } => next.force_canceled(),
+        Event::ForceCanceled { by, at_once } => next.force_canceled(by, *at_once),
         Event::WorkerStopped => next.worker_stopped(),
         Event::LeaseLost => next.lease_lost(),
         Event::Superseded { reason } => next.superseded(reason),
@@ -211,8 +211,11 @@ impl Transition {
         self.end(Status::Canceled)
     }
 
-    fn force_canceled(&mut self) -> Said {
-        if !actions(&self.run, self.now).is_force_cancelable {
+    fn force_canceled(&mut self, by: &UserId, at_once: bool) -> Said {
+        if at_once && !self.run.is_final() {
+            let (by, now) = (Some(by.clone()), self.now);
+            self.run.cancel.get_or_insert(Cancel { by, requested_at: now, force_available_at: now });
+        } else if !actions(&self.run, self.now).is_force_cancelable {
             let needed = match &self.run.cancel {
                 _ if self.run.is_final() => "it has ended".to_owned(),
                 None => "a cancel must have been asked for first".to_owned(),

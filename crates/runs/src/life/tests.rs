@@ -50,7 +50,7 @@ fn cancel() -> Event {
 }
 
 fn forced() -> Event {
-    Event::ForceCanceled { by: "user-boss".into() }
+    Event::ForceCanceled { by: "user-boss".into(), at_once: false }
 }
 
 fn superseded() -> Event {

@@ -7,6 +7,7 @@
 
 mod acceptance;
 mod admin;
+mod administration;
 mod examples;
 mod exec;
 mod matrix;

@@ -1,0 +1,3 @@
+//! The Admin API: what site admins see and do across all organizations.
+
+mod lists;
