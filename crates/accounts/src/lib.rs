@@ -2,9 +2,10 @@
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`bootstrap`] (the first site
 //! admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
-//! [`admin_organizations`].
+//! [`admin_organizations`], [`admin_users`].
 
 pub mod admin_organizations;
+pub mod admin_users;
 pub mod authorizations;
 mod backoff;
 pub mod bootstrap;
@@ -33,6 +34,7 @@ pub fn routes() -> Routes {
     users::routes()
         .and(organizations::routes())
         .and(admin_organizations::routes())
+        .and(admin_users::routes())
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())

@@ -1,7 +1,7 @@
-//! Users as the operator manages them: `ferroform user`.
+//! Users as the operator manages them: `ferroform user`; and what site admins must leave them.
 
 use crate::{memberships, passwords, sessions, users};
-use db::{FromRow, args};
+use db::{FromRow, Tx, args};
 use http_api::{App, Error, Result};
 use kernel::{Secret, Timestamp, ids::UserId};
 
@@ -90,21 +90,41 @@ pub async fn set_password(app: &App, username: &str, password: &Secret) -> Resul
 /// work; the tokens work again afterwards. Runs that they started go on.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] for the last site admin who is not suspended.
+/// [`Error::NotFound`]; [`Error::Unprocessable`] for the last site admin who is not suspended.
 pub async fn suspend(app: &App, username: &str, suspended: bool) -> Result<()> {
-    let people = list(app).await?;
-    let person = people.iter().find(|person| person.username == username).ok_or(Error::NotFound)?;
-    let others = people.iter().any(|p| p.id != person.id && p.site_admin && !p.suspended);
-    if suspended && person.site_admin && !others {
-        return Err(Error::conflict(format!("{username} is the only site admin left")));
-    }
+    let person = find(app, username).await?;
     let mut tx = app.db.begin().await?;
-    tx.exec("UPDATE users SET suspended = $2 WHERE id = $1", args![&person.id, suspended]).await?;
+    hold_admins(&mut tx).await?;
     if suspended {
-        sessions::end_all(&mut tx, &person.id, None).await?;
-        tx.exec("DELETE FROM sign_in_links WHERE user_id = $1", args![&person.id]).await?;
+        refuse_last_admin(&mut tx, &person.id, username).await?;
     }
+    set_suspended(&mut tx, &person.id, suspended).await?;
     tx.commit().await?;
     app.identities.forget();
+    Ok(())
+}
+
+/// Locks the rows of all site admins until the transaction ends: who decides by how many there are decides alone.
+pub(crate) async fn hold_admins(tx: &mut Tx) -> Result<()> {
+    tx.exec("UPDATE users SET site_admin = TRUE WHERE site_admin = TRUE", vec![]).await.map(drop)
+}
+
+/// Refuses to let the last site admin go who is not suspended. The caller holds them all.
+pub(crate) async fn refuse_last_admin(tx: &mut Tx, id: &UserId, username: &str) -> Result<()> {
+    let left: Vec<(UserId,)> = tx
+        .all("SELECT id FROM users WHERE site_admin = TRUE AND suspended = FALSE AND service = FALSE", vec![])
+        .await?;
+    if left.iter().any(|(other,)| other != id) || left.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unprocessable(format!("{username} is the only site admin left; make another one first")))
+}
+
+pub(crate) async fn set_suspended(tx: &mut Tx, id: &UserId, suspended: bool) -> Result<()> {
+    tx.exec("UPDATE users SET suspended = $2 WHERE id = $1", args![id, suspended]).await?;
+    if suspended {
+        sessions::end_all(tx, id, None).await?;
+        tx.exec("DELETE FROM sign_in_links WHERE user_id = $1", args![id]).await?;
+    }
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn read(cx: Cx) -> Result<Reply> {
     Ok(Reply::one(document(&cx, &user)?))
 }
 
-/// A user as this caller sees them: the address is shown to themselves alone.
+/// A user as this caller sees them: the address is shown to themselves and to site admins.
 pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
     let myself = cx.actor()?.user_id() == &user.id;
     let mut attributes = json!({
@@ -135,8 +135,10 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
             "can-manage-hcp-account": false,
         },
     });
-    if myself {
+    if myself || cx.actor()?.is_site_admin() {
         attributes["email"] = json!(user.email);
+    }
+    if myself {
         attributes["unconfirmed-email"] = json!(null);
     }
     let tokens = cx.app.url(&format!("/api/v2/users/{}/authentication-tokens", user.id));

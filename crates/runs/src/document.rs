@@ -288,7 +288,7 @@ impl Filter {
 
     fn from(&self) -> String {
         format!(
-            "FROM runs r JOIN users u ON u.id = r.created_by WHERE {}",
+            "FROM runs r LEFT JOIN users u ON u.id = r.created_by WHERE {}",
             self.conditions.join(" AND ")
         )
     }

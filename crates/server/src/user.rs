@@ -111,7 +111,7 @@ fn plainly(error: Error, name: &str) -> Failure {
             let why: Vec<_> = why.into_iter().map(|(_, message)| message).collect();
             why.join("; ").into()
         }
-        Error::Conflict { detail, .. } => detail.into(),
+        Error::Conflict { detail, .. } | Error::Unprocessable(detail) => detail.into(),
         other => other.into(),
     }
 }

@@ -1,3 +1,4 @@
 //! The Admin API: what site admins see and do across all organizations.
 
 mod lists;
+mod users;
