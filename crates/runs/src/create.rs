@@ -146,12 +146,13 @@ pub async fn queue(app: &App, tx: &mut Tx, workspace: &Workspace, new: NewRun<'_
     let mut run = Run { row, life, options: new.options, results };
     let after = runs::insert(app, tx, &mut run, creation, new.variables.variables).await?;
     if workspace.lock_kind.as_deref() != Some("run") && run.life.waits_its_turn() {
-        // The command line looks for a pending current run to say that a person holds the lock; and of a run that waits
-        // for a runner it counts everything down to the current one as before it.
+        // Who is first in line is current, waiting or not: whoever looks at the workspace next finds the run that was just
+        // made; while a person holds the lock the command line looks for a pending current run to say so; and of a run
+        // that waits for a runner it counts everything down to the current one as before it.
         tx.exec(
-            "UPDATE workspaces SET current_run_id = $2 WHERE id = $1 AND NOT EXISTS
+            "UPDATE workspaces SET current_run_id = $2, latest_change_at = $3 WHERE id = $1 AND NOT EXISTS
                (SELECT 1 FROM runs WHERE id = workspaces.current_run_id AND final = FALSE)",
-            args![&workspace.id, run.id()],
+            args![&workspace.id, run.id(), run.row.created_at],
         )
         .await?;
     }
