@@ -1,11 +1,13 @@
 //! Organizations as the administrators of the whole installation see and limit them.
 //!
+//! Limits hold at once: of workspaces for the next that is made, of time for the next phase of a run. Sharing of modules and
+//! providers is kept for the registry. `terraform-build-worker-…-timeout` is the older name of `…-timeout`.
 //! Only site admins; for everybody else these operations do not exist. Source: the Admin Organizations API.
 
 use crate::organizations::{Organization, SELECT};
 use axum::http::Method;
 use db::{Arg, args};
-use http_api::{Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes};
+use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, site};
 use kernel::{Paged, ids::OrganizationId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,6 +23,32 @@ pub struct AdminSettings {
     pub is_disabled: bool,
     /// Most workspaces that it may have.
     pub workspace_limit: Option<i64>,
+    /// Whether all organizations may use its private modules.
+    pub global_module_sharing: bool,
+    /// Whether all organizations may use its private providers.
+    pub global_provider_sharing: bool,
+    /// Whether its runs may become root where they run; no run of this server can.
+    pub terraform_worker_sudo_enabled: bool,
+    /// How long an apply may take, as `24h`; as the installation has it when absent.
+    pub apply_timeout: Option<String>,
+    /// How long a plan may take, likewise.
+    pub plan_timeout: Option<String>,
+}
+
+impl AdminSettings {
+    /// Seconds that a plan of the organization's runs may take.
+    pub fn plan_seconds(&self, app: &App) -> u64 {
+        let site = app.site();
+        let own = self.plan_timeout.as_ref().or(site.general.plan_timeout.as_ref());
+        own.and_then(|span| site::seconds(span)).unwrap_or(app.settings.plan_timeout_seconds)
+    }
+
+    /// Seconds that an apply of the organization's runs may take.
+    pub fn apply_seconds(&self, app: &App) -> u64 {
+        let site = app.site();
+        let own = self.apply_timeout.as_ref().or(site.general.apply_timeout.as_ref());
+        own.and_then(|span| site::seconds(span)).unwrap_or(app.settings.apply_timeout_seconds)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +57,42 @@ struct Attributes {
     access_beta_tools: Option<bool>,
     is_disabled: Option<bool>,
     workspace_limit: Patch<i64>,
+    global_module_sharing: Option<bool>,
+    global_provider_sharing: Option<bool>,
+    terraform_worker_sudo_enabled: Option<bool>,
+    apply_timeout: Patch<String>,
+    plan_timeout: Patch<String>,
+    terraform_build_worker_apply_timeout: Patch<String>,
+    terraform_build_worker_plan_timeout: Patch<String>,
+}
+
+impl Attributes {
+    /// Carries the request over to the settings.
+    fn apply(self, settings: &mut AdminSettings) -> Result<()> {
+        fn set(to: &mut bool, value: Option<bool>) {
+            *to = value.unwrap_or(*to);
+        }
+        set(&mut settings.access_beta_tools, self.access_beta_tools);
+        set(&mut settings.is_disabled, self.is_disabled);
+        set(&mut settings.global_module_sharing, self.global_module_sharing);
+        set(&mut settings.global_provider_sharing, self.global_provider_sharing);
+        set(&mut settings.terraform_worker_sudo_enabled, self.terraform_worker_sudo_enabled);
+        self.workspace_limit.apply(&mut settings.workspace_limit);
+        // The newer name has the last word.
+        self.terraform_build_worker_apply_timeout.apply(&mut settings.apply_timeout);
+        self.terraform_build_worker_plan_timeout.apply(&mut settings.plan_timeout);
+        self.apply_timeout.apply(&mut settings.apply_timeout);
+        self.plan_timeout.apply(&mut settings.plan_timeout);
+        if settings.workspace_limit.is_some_and(|limit| limit < 0) {
+            let text = "Workspace limit must be 0 or more, or null for none";
+            return Err(Error::invalid("workspace-limit", text));
+        }
+        let spans = [("apply-timeout", &settings.apply_timeout), ("plan-timeout", &settings.plan_timeout)];
+        for (name, span) in spans {
+            span.as_deref().map_or(Ok(()), |span| site::check_span(name, span))?;
+        }
+        Ok(())
+    }
 }
 
 /// The operations on organizations for site admins.
@@ -39,6 +103,18 @@ pub fn routes() -> Routes {
         .op(Method::GET, one, "accounts.admin-organizations.read", read)
         .op(Method::PATCH, one, "accounts.admin-organizations.update", update)
         .op(Method::DELETE, one, "accounts.admin-organizations.delete", delete)
+        .op(
+            Method::GET,
+            "/admin/organizations/{organization}/relationships/module-consumers",
+            "accounts.module-consumers.list",
+            consumers,
+        )
+        .op(
+            Method::PATCH,
+            "/admin/organizations/{organization}/relationships/module-consumers",
+            "accounts.module-consumers.replace",
+            replace_consumers,
+        )
 }
 
 /// Lets only site admins through.
@@ -108,13 +184,7 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let mut organization = find(&cx).await?;
     let data: Data<Attributes> = cx.data().await?;
     let mut settings = organization.admin();
-    let Attributes { access_beta_tools, is_disabled, workspace_limit } = data.attributes;
-    settings.access_beta_tools = access_beta_tools.unwrap_or(settings.access_beta_tools);
-    settings.is_disabled = is_disabled.unwrap_or(settings.is_disabled);
-    workspace_limit.apply(&mut settings.workspace_limit);
-    if settings.workspace_limit.is_some_and(|limit| limit < 0) {
-        return Err(Error::invalid("workspace-limit", "Workspace limit must be 0 or more, or null for none"));
-    }
+    data.attributes.apply(&mut settings)?;
     organization.admin_settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     cx.app
         .db
@@ -133,6 +203,44 @@ async fn delete(cx: Cx) -> Result<Reply> {
     Ok(Reply::no_content())
 }
 
+/// The organizations that may use this one's private modules.
+async fn consumers(cx: Cx) -> Result<Reply> {
+    let organization = find(&cx).await?;
+    let page = cx.page();
+    let condition = "id IN (SELECT consumer_id FROM module_consumers WHERE organization_id = $1)";
+    let count = "SELECT COUNT(*) FROM module_consumers WHERE organization_id = $1";
+    let total: Option<(i64,)> = cx.app.db.one(count, args![&organization.id]).await?;
+    let sql = format!("{SELECT} WHERE {condition} ORDER BY name LIMIT $2 OFFSET $3");
+    let values = args![&organization.id, page.limit(), page.offset()];
+    let rows: Vec<Organization> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = documents(&cx, &rows).await?;
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["owners"]).await
+}
+
+/// Names those organizations, in place of all that there were.
+async fn replace_consumers(mut cx: Cx) -> Result<Reply> {
+    let organization = find(&cx).await?;
+    let named = cx.data_list().await?;
+    let mut tx = cx.app.db.begin().await?;
+    tx.exec("DELETE FROM module_consumers WHERE organization_id = $1", args![&organization.id]).await?;
+    for consumer in named {
+        let name = consumer.id.unwrap_or_default();
+        // By their names, or by their stable ids.
+        let known: Option<(OrganizationId,)> =
+            tx.one("SELECT id FROM organizations WHERE name = $1 OR id = $1", args![name.as_str()]).await?;
+        let Some((consumer,)) = known else {
+            return Err(Error::Unprocessable(format!("Organization {name} not found")));
+        };
+        tx.exec(
+            "INSERT INTO module_consumers (organization_id, consumer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            args![&organization.id, &consumer],
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
 fn document(organization: &Organization, owners: Vec<String>) -> Resource {
     let settings = organization.admin();
     let attributes = json!({
@@ -142,10 +250,14 @@ fn document(organization: &Organization, owners: Vec<String>) -> Resource {
         "access-beta-tools": settings.access_beta_tools,
         "is-disabled": settings.is_disabled,
         "workspace-limit": settings.workspace_limit,
-        "global-module-sharing": false,
-        "global-provider-sharing": false,
+        "global-module-sharing": settings.global_module_sharing,
+        "global-provider-sharing": settings.global_provider_sharing,
         "sso-enabled": false,
-        "terraform-worker-sudo-enabled": false,
+        "terraform-worker-sudo-enabled": settings.terraform_worker_sudo_enabled,
+        "apply-timeout": settings.apply_timeout,
+        "plan-timeout": settings.plan_timeout,
+        "terraform-build-worker-apply-timeout": settings.apply_timeout,
+        "terraform-build-worker-plan-timeout": settings.plan_timeout,
     });
     Resource::new("organizations", organization.name.as_str(), &attributes)
         .relate("owners", Linkage::Many("users", owners))

@@ -2,13 +2,15 @@
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`bootstrap`] (the first site
 //! admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
-//! [`admin_organizations`], [`admin_users`].
+//! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`].
 
 pub mod admin_organizations;
 pub mod admin_users;
 pub mod authorizations;
 mod backoff;
 pub mod bootstrap;
+pub mod customization_settings;
+pub mod general_settings;
 pub mod memberships;
 pub mod organizations;
 pub mod passwords;
@@ -35,6 +37,8 @@ pub fn routes() -> Routes {
         .and(organizations::routes())
         .and(admin_organizations::routes())
         .and(admin_users::routes())
+        .and(general_settings::routes())
+        .and(customization_settings::routes())
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())

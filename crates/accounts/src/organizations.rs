@@ -289,6 +289,10 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         // Team and organization tokens cannot make organizations (semantics.md §6.4).
         return Err(Error::NotFound);
     };
+    let site = cx.app.site();
+    if site.general.limit_user_organization_creation && !cx.actor()?.is_site_admin() {
+        return Err(Error::Forbidden("Only site admins may create organizations on this server.".to_owned()));
+    }
     let data: Data<Attributes> = cx.data().await?;
     let mut wrong = data.attributes.check();
     let (name, email) = match (&data.attributes.name, &data.attributes.email) {
@@ -303,7 +307,12 @@ async fn create(mut cx: Cx) -> Result<Reply> {
             return Err(Error::Invalid(wrong));
         }
     };
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        send_passing_statuses_for_untriggered_speculative_plans: site
+            .general
+            .send_passing_statuses_for_untriggered_speculative_plans,
+        ..Settings::default()
+    };
     data.attributes.apply(&mut settings);
     let mut tx = cx.app.db.begin().await?;
     if taken(&mut tx, &name).await? {

@@ -128,7 +128,7 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
         "is-confirmed": true, "is-unified": false, "is-sudo": false, "enterprise-support": false,
         "two-factor": { "enabled": false, "verified": false },
         "permissions": {
-            "can-create-organizations": !user.service, "can-view-settings": myself, "can-change-email": myself,
+            "can-create-organizations": may_create_organizations(cx, user), "can-view-settings": myself, "can-change-email": myself,
             "can-change-username": myself, "can-change-password": false, "can-manage-sessions": false,
             "can-manage-sso-identities": false, "can-manage-user-tokens": myself && !user.service,
             "can-update-user": myself && !user.service, "can-reenable-2fa-by-unlinking": false,
@@ -159,6 +159,11 @@ fn avatar(user: &User) -> String {
          fill='hsl({hue},45%25,45%25)'/%3E%3Ctext x='1' y='1.42' font-size='1.2' font-family='sans-serif' fill='white' \
          text-anchor='middle'%3E{letter}%3C/text%3E%3C/svg%3E"
     )
+}
+
+fn may_create_organizations(cx: &Cx, user: &User) -> bool {
+    let limited = cx.app.site().general.limit_user_organization_creation;
+    !user.service && (user.site_admin || !limited)
 }
 
 /// Makes the synthetic user behind tokens.

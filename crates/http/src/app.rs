@@ -1,6 +1,6 @@
 //! What every handler and background task may use: one cheap handle.
 
-use crate::{auth::Identities, include::Loaders, limit::Limit};
+use crate::{auth::Identities, include::Loaders, limit::Limit, site::Site};
 use blob::{
     keys::{DataKey, RootKey},
     signed::{Signer, TokenHasher},
@@ -45,7 +45,8 @@ pub struct Settings {
     pub json_body_bytes: usize,
     /// Bytes of a state, inline or uploaded.
     pub state_bytes: usize,
-    /// Requests that a user, or an address without a token, may make in a second; `None` for any number.
+    /// Requests that a user, or an address without a token, may make in a second, unless site admins say otherwise;
+    /// `None` for any number.
     pub requests_per_second: Option<NonZeroU32>,
     /// Seconds that a signed URL of a stored object is good for.
     pub signed_url_seconds: i64,
@@ -109,8 +110,10 @@ pub struct Inner {
     pub settings: Settings,
     /// Who calls, remembered for moments.
     pub identities: Identities,
-    /// How often they may call; `None` for as often as they like.
-    pub limit: Option<Limit>,
+    /// How often they have called in this second.
+    pub limit: Limit,
+    /// What site admins have set; see [`App::site`].
+    pub(crate) site: Site,
     /// How an included resource of each type is read.
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
@@ -149,7 +152,8 @@ impl App {
             db,
             objects,
             root_key,
-            limit: settings.requests_per_second.map(Limit::new),
+            limit: Limit::default(),
+            site: Site::default(),
             settings,
             identities: Identities::default(),
             loaders,

@@ -5,7 +5,8 @@
 //! OpenAPI document, the metric labels and the tests that visit every operation without a list of their own.
 //!
 //! Reading order: [`App`] (what a handler may use), [`Routes`] (the table), [`Cx`] (one request), [`document`] (what is
-//! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects).
+//! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects), [`site`] (what site admins
+//! set).
 
 pub mod app;
 pub mod auth;
@@ -19,6 +20,7 @@ pub mod openapi;
 pub mod operation;
 pub mod patch;
 pub mod serve;
+pub mod site;
 
 pub use app::{App, Settings};
 pub use cx::{Cx, Data, Member};

@@ -1,4 +1,4 @@
-//! How many requests a second one caller may make. Off unless the operator sets a limit.
+//! How many requests a second one caller may make. Off unless the operator or a site admin sets a limit.
 //!
 //! A caller is a user with all their tokens together, or an address without a valid token, as on TFE. Seconds are counted
 //! one by one: the allowance is whole again at the next. The answer's headers say what is left, and while a limit is set
@@ -22,10 +22,9 @@ const SECOND: i64 = 1_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// The limit, and what callers have spent of it in the current second.
-#[derive(Debug)]
+/// What callers have spent in the current second.
+#[derive(Debug, Default)]
 pub struct Limit {
-    per_second: NonZeroU32,
     shards: [Mutex<Spent>; SHARDS],
 }
 
@@ -44,13 +43,8 @@ pub struct Allowance {
 }
 
 impl Limit {
-    /// This many requests in each second.
-    pub fn new(per_second: NonZeroU32) -> Self {
-        Self { per_second, shards: Default::default() }
-    }
-
-    /// Takes one request from the caller's allowance.
-    pub fn take(&self, caller: &str, now: Timestamp) -> Allowance {
+    /// Takes one request from the caller's allowance of so many in each second.
+    pub fn take(&self, caller: &str, per_second: NonZeroU32, now: Timestamp) -> Allowance {
         let mut hasher = DefaultHasher::new();
         caller.hash(&mut hasher);
         let shard = usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or(0);
@@ -71,7 +65,7 @@ impl Limit {
             }
         };
         let micros_to_reset = SECOND - now.micros().rem_euclid(SECOND);
-        Allowance { limit: self.per_second.get(), spent, micros_to_reset }
+        Allowance { limit: per_second.get(), spent, micros_to_reset }
     }
 }
 
@@ -99,18 +93,18 @@ mod tests {
 
     #[test]
     fn an_allowance_is_each_callers_own_and_whole_again_at_the_next_second() {
-        let limit = Limit::new(NonZeroU32::new(2).unwrap());
+        let (limit, two) = (Limit::default(), NonZeroU32::new(2).unwrap());
         let now = Timestamp::parse("2026-01-01T00:00:00.750Z").unwrap();
-        assert!(!limit.take("a", now).is_exceeded());
-        assert!(!limit.take("a", now).is_exceeded());
-        let third = limit.take("a", now);
+        assert!(!limit.take("a", two, now).is_exceeded());
+        assert!(!limit.take("a", two, now).is_exceeded());
+        let third = limit.take("a", two, now);
         assert!(third.is_exceeded());
-        assert!(!limit.take("b", now).is_exceeded());
+        assert!(!limit.take("b", two, now).is_exceeded());
         let mut headers = HeaderMap::new();
         third.say(&mut headers);
         assert_eq!(headers["x-ratelimit-limit"], "2");
         assert_eq!(headers["x-ratelimit-remaining"], "0");
         assert_eq!(headers["x-ratelimit-reset"], "0.250");
-        assert!(!limit.take("a", Timestamp::parse("2026-01-01T00:00:01Z").unwrap()).is_exceeded());
+        assert!(!limit.take("a", two, Timestamp::parse("2026-01-01T00:00:01Z").unwrap()).is_exceeded());
     }
 }

@@ -118,12 +118,12 @@ async fn admit(
         Access::Public => Ok(None),
         Access::Signed => return Ok(None),
     };
-    if let Some(limit) = &app.limit {
+    if let Some(most) = app.site().general.requests_per_second(&app.settings) {
         let allowance = match &known {
-            Ok(Some(actor)) => limit.take(actor.user_id().as_str(), app.now()),
+            Ok(Some(actor)) => app.limit.take(actor.user_id().as_str(), most, app.now()),
             _ => {
                 let peer = extensions.get().map(|Peer(address)| address.to_string());
-                limit.take(&peer.unwrap_or_default(), app.now())
+                app.limit.take(&peer.unwrap_or_default(), most, app.now())
             }
         };
         *left = Some(allowance);

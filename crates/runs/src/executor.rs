@@ -17,6 +17,7 @@ use crate::{
     operations,
     runs::{self, Run, Variables},
 };
+use accounts::admin_organizations::AdminSettings;
 use bytes::Bytes;
 use db::args;
 use http_api::{
@@ -193,9 +194,13 @@ fn with_own_token(
 async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     let workspace =
         workspaces::workspaces::by_id(app, run.row.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
-    let (sealed, life): (Vec<u8>, String) = app
+    let (sealed, life, admin): (Vec<u8>, String, String) = app
         .db
-        .one("SELECT variables, life FROM runs WHERE id = $1", args![run.id()])
+        .one(
+            "SELECT r.variables, r.life, o.admin_settings FROM runs r
+             JOIN organizations o ON o.id = r.organization_id WHERE r.id = $1",
+            args![run.id()],
+        )
         .await?
         .ok_or(Error::NotFound)?;
     let life: life::Run = serde_json::from_str(&life).map_err(Error::internal)?;
@@ -205,9 +210,10 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     let key = app.data_key(&run.row.organization_id).await?;
     let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
     let variables: Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    let admin: AdminSettings = serde_json::from_str(&admin).map_err(Error::internal)?;
     let seconds = match phase {
-        Phase::Plan => app.settings.plan_timeout_seconds,
-        Phase::Apply => app.settings.apply_timeout_seconds,
+        Phase::Plan => admin.plan_seconds(app),
+        Phase::Apply => admin.apply_seconds(app),
     };
     Ok(Job {
         run: run.id().clone(),

@@ -154,6 +154,7 @@ impl Assembled {
             bootstrap::first_admin(&self.app, token).await?;
         }
         bootstrap::remember_url(&self.app).await?;
+        self.app.read_site().await?;
         let sweeper = blobs::Sweeper::new(&self.app);
         executor::recover(&self.app).await?;
         tokio::spawn(scheduler::run(self.app.clone()));

@@ -21,11 +21,12 @@ pub(crate) async fn show(visit: Visit) -> Result<Answer> {
     let given: Vec<_> = PARAMETERS.iter().filter_map(|name| Some((*name, visit.query(name)?))).collect();
     let request = match parse(&given) {
         Ok(request) => request,
-        Err(malformed) => return Ok(refuse(malformed)),
+        Err(malformed) => return Ok(refuse(&visit, malformed)),
     };
     let session = visit.session()?;
     let server = host(&visit);
     let page = card(
+        &visit.app.site().customization,
         "Log in on the command line?",
         &html! {
             p { "Terraform or OpenTofu on this computer asks for a token, with which it acts as you." }
@@ -64,7 +65,7 @@ pub(crate) async fn send(visit: Visit) -> Result<Answer> {
         .collect();
     let request = match parse(&given) {
         Ok(request) => request,
-        Err(malformed) => return Ok(refuse(malformed)),
+        Err(malformed) => return Ok(refuse(&visit, malformed)),
     };
     let leading_to = format!("http://localhost:{}", request.port);
     let to = if visit.field("decision") == "allow" {
@@ -81,10 +82,11 @@ fn parse(given: &[(&str, String)]) -> Result<Request, Malformed> {
     Request::parse(|name| given.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str()))
 }
 
-fn refuse(malformed: Malformed) -> Answer {
+fn refuse(visit: &Visit, malformed: Malformed) -> Answer {
     match malformed {
         Malformed::ForClient(url) => Answer::see_other(url),
         Malformed::ForPerson(why) => Answer::page(card(
+            &visit.app.site().customization,
             "This request is malformed",
             &html! {
                 p { (why) }

@@ -3,7 +3,7 @@
 use crate::{
     answer::Answer,
     authorize,
-    layout::{Place, Tone, note, page},
+    layout::{Place, Tone, note, page, paragraphs},
     visit::Visit,
 };
 use accounts::{memberships, passwords};
@@ -21,6 +21,7 @@ pub(crate) async fn absent(_: Visit) -> Result<Answer> {
 
 pub(crate) async fn show(visit: Visit) -> Result<Answer> {
     let session = visit.session()?;
+    let site = visit.app.site();
     let organizations = memberships::organizations_of(&visit.app, &session.user_id).await?;
     let has_password = passwords::exists(&visit.app, &session.user_id).await?;
     let host = authorize::host(&visit);
@@ -44,6 +45,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Answer> {
             h2 { "Your organizations" }
             @if organizations.is_empty() {
                 p.muted { "You are not a member of any organization yet." }
+                (paragraphs(&site.customization.new_user))
             } @else {
                 ul.plain { @for name in &organizations { li { (name) } } }
             }

@@ -6,7 +6,7 @@
 use crate::{answer::Answer, assets, visit::Visit};
 use accounts::sessions::Session;
 use axum::http::StatusCode;
-use http_api::Error;
+use http_api::{Error, site::Customization};
 use kernel::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
@@ -24,7 +24,7 @@ const PLACES: [(Place, &str, &str); 3] = [
     (Place::Password, "/app/settings/password", "Password"),
 ];
 
-fn document(title: &str, class: &str, body: &Markup) -> Markup {
+fn document(texts: &Customization, title: &str, class: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,8 +36,25 @@ fn document(title: &str, class: &str, body: &Markup) -> Markup {
                 link rel="stylesheet" href=(assets::style());
                 link rel="icon" type="image/svg+xml" href=(assets::icon());
             }
-            body class=(class) { (body) }
+            body class=(class) {
+                (body)
+                @if !texts.footer.is_empty() || !texts.support_email_address.is_empty() {
+                    footer.own { (paragraphs(&texts.footer)) (support(texts)) }
+                }
+            }
         }
+    }
+}
+
+/// A text of site admins: each of its lines a paragraph.
+pub(crate) fn paragraphs(text: &str) -> Markup {
+    html! { @for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) { p { (line) } } }
+}
+
+fn support(texts: &Customization) -> Markup {
+    let address = &texts.support_email_address;
+    html! {
+        @if !address.is_empty() { p { "Help: " a href={ "mailto:" (address) } { (address) } } }
     }
 }
 
@@ -48,8 +65,9 @@ fn brand(to: &str) -> Markup {
 }
 
 /// A page in the middle of nothing.
-pub(crate) fn card(title: &str, body: &Markup) -> Markup {
+pub(crate) fn card(texts: &Customization, title: &str, body: &Markup) -> Markup {
     document(
+        texts,
         title,
         "alone",
         &html! {
@@ -65,6 +83,7 @@ pub(crate) fn card(title: &str, body: &Markup) -> Markup {
 /// A page with the way to others. `title` is its heading too.
 pub(crate) fn page(visit: &Visit, place: Place, title: &str, body: &Markup) -> Markup {
     document(
+        &visit.app.site().customization,
         title,
         "framed",
         &html! {
@@ -146,13 +165,20 @@ fn span(seconds: u64) -> Option<String> {
 }
 
 /// A page that says why there is no other, and what to do.
-pub(crate) fn failure(error: &Error, request_id: &str, session: Option<&Session>) -> Answer {
+pub(crate) fn failure(
+    texts: &Customization,
+    error: &Error,
+    request_id: &str,
+    session: Option<&Session>,
+) -> Answer {
     let (status, title, why) = describe(error, request_id);
     let home = if session.is_some() { "Go to your home page" } else { "Go to the start" };
     Answer::page(card(
+        texts,
         title,
         &html! {
             p { (why) }
+            (paragraphs(&texts.error))
             p.actions { a.button href="/app" { (home) } }
         },
     ))
@@ -217,7 +243,8 @@ pub(crate) fn stale_form(visit: &Visit) -> Answer {
 }
 
 fn refused_form(visit: &Visit, why: &str) -> Answer {
-    failure(&Error::Forbidden(why.to_owned()), &visit.request_id, visit.session.as_ref())
+    let texts = &visit.app.site().customization;
+    failure(texts, &Error::Forbidden(why.to_owned()), &visit.request_id, visit.session.as_ref())
 }
 
 #[cfg(test)]

@@ -112,9 +112,10 @@ pub fn router(app: &App) -> Router {
             }),
         );
     }
-    router.method_not_allowed_fallback(async || {
-        let answer = layout::failure(&Error::NotFound, "", None);
-        answer.into_response("/")
+    let app = app.clone();
+    router.method_not_allowed_fallback(move || {
+        let answer = layout::failure(&app.site().customization, &Error::NotFound, "", None);
+        async { answer.into_response("/") }
     })
 }
 
@@ -122,8 +123,9 @@ async fn respond(app: App, route: Arc<Route>, params: RawPathParams, request: Re
     let path = request.uri().path().to_owned();
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let (parts, body) = request.into_parts();
+    let texts = app.site();
     let (mut answer, cookie) = match Visit::begin(app, params, parts).await {
-        Err(error) => (layout::failure(&error, "", None), None),
+        Err(error) => (layout::failure(&texts.customization, &error, "", None), None),
         Ok(visit) => {
             let cookie = visit.new_guest_cookie();
             (attend(&route, visit, body).await, cookie)
@@ -140,18 +142,22 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
     if route.needs == Needs::Session && visit.session.is_none() {
         return Answer::see_other(sign_in::address(&route.method, &visit.uri));
     }
+    let texts = visit.app.site();
+    let failure = |error: &Error, request_id: &str, session| {
+        layout::failure(&texts.customization, error, request_id, session)
+    };
     if route.method == Method::POST
         && let Err(refused) = visit.take_form(body).await
     {
         return match refused {
             Refused::Foreign => layout::foreign_form(&visit),
             Refused::Stale => layout::stale_form(&visit),
-            Refused::Error(error) => layout::failure(&error, &visit.request_id, visit.session.as_ref()),
+            Refused::Error(error) => failure(&error, &visit.request_id, visit.session.as_ref()),
         };
     }
     let (session, request_id) = (visit.session.clone(), visit.request_id.clone());
     match (route.handler)(visit).await {
         Ok(answer) => answer,
-        Err(error) => layout::failure(&error, &request_id, session.as_ref()),
+        Err(error) => failure(&error, &request_id, session.as_ref()),
     }
 }

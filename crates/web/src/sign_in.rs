@@ -2,7 +2,7 @@
 
 use crate::{
     answer::Answer,
-    layout::{Tone, card, form_token, note},
+    layout::{Tone, card, form_token, note, paragraphs},
     visit::Visit,
 };
 use accounts::{
@@ -43,12 +43,16 @@ pub(crate) async fn show(visit: Visit) -> Result<Answer> {
 
 fn form(visit: &Visit, to: &str, name: &str, trouble: Option<&str>) -> Markup {
     let terminal = destination(to).starts_with("/oauth/");
+    let site = visit.app.site();
+    let texts = &site.customization;
     card(
+        texts,
         "Sign in",
         &html! {
             @if terminal && trouble.is_none() {
                 p { "Sign in to log in on the command line." }
             }
+            (paragraphs(&texts.login_help))
             @if let Some(trouble) = trouble { (note(Tone::Bad, &html! { (trouble) })) }
             form method="post" action="/sign-in" {
                 (form_token(visit))
@@ -106,8 +110,9 @@ fn wait(seconds: u32) -> String {
 
 /// Looking at a link does not use it up, so that the preview of a message cannot.
 pub(crate) async fn show_link(visit: Visit) -> Result<Answer> {
-    let Some(username) = rules::peek(&visit.app, visit.path("link")).await? else { return Ok(spent()) };
+    let Some(username) = rules::peek(&visit.app, visit.path("link")).await? else { return Ok(spent(&visit)) };
     Ok(Answer::page(card(
+        &visit.app.site().customization,
         &format!("Sign in as {username}"),
         &html! {
             p { "This link signs you in once. Afterwards you can set a password." }
@@ -121,7 +126,7 @@ pub(crate) async fn show_link(visit: Visit) -> Result<Answer> {
 
 pub(crate) async fn send_link(visit: Visit) -> Result<Answer> {
     match rules::by_link(&visit.app, visit.path("link"), visit.address).await? {
-        None => Ok(spent()),
+        None => Ok(spent(&visit)),
         Some(secret) => {
             if let Some(session) = &visit.session {
                 sessions::end(&visit.app, &session.id).await?;
@@ -131,8 +136,9 @@ pub(crate) async fn send_link(visit: Visit) -> Result<Answer> {
     }
 }
 
-fn spent() -> Answer {
+fn spent(visit: &Visit) -> Answer {
     Answer::page(card(
+        &visit.app.site().customization,
         "This link does not work",
         &html! {
             p {
@@ -156,6 +162,7 @@ pub(crate) async fn signed_out(visit: Visit) -> Result<Answer> {
         return Ok(Answer::see_other("/app"));
     }
     Ok(Answer::page(card(
+        &visit.app.site().customization,
         "Signed out",
         &html! {
             p { "This browser is signed out. Tokens of command lines stay valid; you can revoke them when you are signed in." }

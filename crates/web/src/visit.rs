@@ -145,9 +145,9 @@ impl Visit {
 
 /// Pages count against an address's allowance like requests without a token.
 fn allow(app: &App, extensions: &Extensions) -> Result<()> {
-    let Some(limit) = &app.limit else { return Ok(()) };
+    let Some(most) = app.site().general.requests_per_second(&app.settings) else { return Ok(()) };
     let peer = extensions.get().map(|Peer(address)| address.to_string());
-    if limit.take(&peer.unwrap_or_default(), app.now()).is_exceeded() {
+    if app.limit.take(&peer.unwrap_or_default(), most, app.now()).is_exceeded() {
         return Err(Error::TooManyRequests(1));
     }
     Ok(())

@@ -514,7 +514,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         terraform_version: app.settings.default_terraform_version.clone(),
         working_directory: String::new(),
         structured_run_output_enabled: true,
-        global_remote_state: false,
+        global_remote_state: app.site().general.default_remote_state_access,
         project_remote_state: false,
         tag_names: "[]".to_owned(),
         settings: String::new(),

@@ -1,4 +1,5 @@
 //! The Admin API: what site admins see and do across all organizations.
 
 mod lists;
+mod settings;
 mod users;

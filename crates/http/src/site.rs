@@ -1,0 +1,252 @@
+//! What site admins set for the whole installation: general settings, and texts of their own on the pages.
+//!
+//! Stored as JSON in the table `settings`, and remembered: a change made by this process holds at once, one made by another
+//! node when the memory is older than [`MEMORY`]. Source: the Admin Settings API.
+
+use crate::{App, Settings, auth::MEMORY};
+use db::{Db, args};
+use kernel::{Error, Result, Timestamp};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// The limit that is shown while there is none: TFE's.
+pub const USUAL_RATE_LIMIT: u32 = 30;
+const LOCK: &str = "no holder of this lock panics";
+
+/// The general settings. What is `None` is as the server's operator has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct General {
+    /// Only site admins make organizations.
+    pub limit_user_organization_creation: bool,
+    /// Whether callers are limited at all.
+    pub api_rate_limiting_enabled: Option<bool>,
+    /// Requests that a caller may make in a second.
+    pub api_rate_limit: Option<u32>,
+    /// The default of a new organization's attribute of this name.
+    pub send_passing_statuses_for_untriggered_speculative_plans: bool,
+    /// Whether the state of a new workspace may be read by all others of its organization, unless its maker says otherwise.
+    pub default_remote_state_access: bool,
+    /// How long an apply may take, as `24h`, where its organization says nothing.
+    pub apply_timeout: Option<String>,
+    /// How long a plan may take, likewise.
+    pub plan_timeout: Option<String>,
+}
+
+impl General {
+    /// Requests that a caller may make in a second; `None` for any number.
+    pub fn requests_per_second(&self, operator: &Settings) -> Option<NonZeroU32> {
+        let enabled = self.api_rate_limiting_enabled.unwrap_or(operator.requests_per_second.is_some());
+        if enabled { NonZeroU32::new(self.rate_limit(operator)) } else { None }
+    }
+
+    /// The limit, whether it is in force or not.
+    pub fn rate_limit(&self, operator: &Settings) -> u32 {
+        self.api_rate_limit.or(operator.requests_per_second.map(NonZeroU32::get)).unwrap_or(USUAL_RATE_LIMIT)
+    }
+}
+
+/// Texts for the pages; empty for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Customization {
+    /// Whom to write to for help.
+    pub support_email_address: String,
+    /// On the page to sign in.
+    pub login_help: String,
+    /// Under every page.
+    pub footer: String,
+    /// On pages that say that something went wrong.
+    pub error: String,
+    /// For who is in no organization yet.
+    pub new_user: String,
+}
+
+/// A group of settings, stored under a name.
+pub trait Group: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
+    /// The name.
+    const NAME: &'static str;
+    /// Where it is remembered.
+    fn of(known: &mut Known) -> &mut Self;
+}
+
+impl Group for General {
+    const NAME: &'static str = "general-settings";
+    fn of(known: &mut Known) -> &mut Self {
+        &mut known.general
+    }
+}
+
+impl Group for Customization {
+    const NAME: &'static str = "customization-settings";
+    fn of(known: &mut Known) -> &mut Self {
+        &mut known.customization
+    }
+}
+
+/// All groups, as they were at some instant.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The general settings.
+    pub general: General,
+    /// Texts for the pages.
+    pub customization: Customization,
+    read_at: Timestamp,
+    /// Counts changes by this process.
+    changes: u64,
+}
+
+/// The memory of the settings.
+#[derive(Debug, Default)]
+pub struct Site {
+    known: RwLock<Arc<Known>>,
+    reading: AtomicBool,
+}
+
+impl Site {
+    fn known(&self) -> Arc<Known> {
+        self.known.read().expect(LOCK).clone()
+    }
+
+    fn remember(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known.write().expect(LOCK);
+        let mut next = Known::clone(&known);
+        change(&mut next);
+        *known = Arc::new(next);
+    }
+
+    async fn read(&self, db: &Db, now: Timestamp) -> Result<()> {
+        let changes = self.known().changes;
+        let rows: Vec<(String, String)> = db
+            .all(
+                "SELECT name, value FROM settings WHERE name IN ($1, $2)",
+                args![General::NAME, Customization::NAME],
+            )
+            .await?;
+        let (mut general, mut customization) = (General::default(), Customization::default());
+        for (name, value) in rows {
+            match name.as_str() {
+                General::NAME => general = serde_json::from_str(&value).map_err(Error::internal)?,
+                _ => customization = serde_json::from_str(&value).map_err(Error::internal)?,
+            }
+        }
+        self.remember(|known| {
+            // What was changed meanwhile is newer than what was read.
+            if known.changes == changes {
+                *known = Known { general, customization, read_at: now, changes };
+            }
+        });
+        Ok(())
+    }
+}
+
+impl App {
+    /// The settings as far as they are known. Costs no statement: what is old is read again beside the caller.
+    pub fn site(&self) -> Arc<Known> {
+        let (known, now) = (self.site.known(), self.now());
+        let fresh = now.since(known.read_at) < MEMORY && known.read_at <= now;
+        if !fresh && !self.site.reading.swap(true, Ordering::SeqCst) {
+            let app = self.clone();
+            tokio::spawn(async move {
+                let read = app.read_site().await;
+                app.site.reading.store(false, Ordering::SeqCst);
+                if let Err(error) = read {
+                    tracing::warn!(%error, "the settings of site admins could not be read; what was known of them holds");
+                }
+            });
+        }
+        known
+    }
+
+    /// Reads the settings: at boot, before anything is decided by them.
+    pub async fn read_site(&self) -> Result<()> {
+        self.site.read(&self.db, self.now()).await
+    }
+
+    /// Changes a group of settings; what `change` refuses is not changed. Holds at once.
+    pub async fn change_site<G: Group>(&self, change: impl FnOnce(&mut G) -> Result<()>) -> Result<G> {
+        let mut tx = self.db.begin().await?;
+        // The row is the lock, by a statement that both engines understand as one.
+        tx.exec(
+            "INSERT INTO settings (name, value) VALUES ($1, '{}') ON CONFLICT (name) DO UPDATE SET value = settings.value",
+            args![G::NAME],
+        )
+        .await?;
+        let stored: Option<(String,)> =
+            tx.one("SELECT value FROM settings WHERE name = $1", args![G::NAME]).await?;
+        let mut group: G =
+            serde_json::from_str(&stored.ok_or(Error::NotFound)?.0).map_err(Error::internal)?;
+        change(&mut group)?;
+        let value = serde_json::to_string(&group).map_err(Error::internal)?;
+        tx.exec("UPDATE settings SET value = $2 WHERE name = $1", args![G::NAME, value]).await?;
+        tx.commit().await?;
+        self.site.remember(|known| {
+            G::of(known).clone_from(&group);
+            known.changes += 1;
+        });
+        Ok(group)
+    }
+}
+
+/// Seconds of a span such as `45s`, `30m`, `2h` or `1h30m`; `None` when it is no span, or none at all.
+pub fn seconds(text: &str) -> Option<u64> {
+    let (mut total, mut number) = (0_u64, String::new());
+    for c in text.chars() {
+        if c.is_ascii_digit() {
+            number.push(c);
+            continue;
+        }
+        let unit = match c {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        number.clear();
+    }
+    // A year: what is longer is a mistake, and must fit into instants.
+    (number.is_empty() && (1..=366 * 24 * 3600).contains(&total)).then_some(total)
+}
+
+/// Refuses a text that is no span.
+///
+/// # Errors
+/// 422 for the attribute.
+pub fn check_span(attribute: &str, text: &str) -> Result<()> {
+    match seconds(text) {
+        Some(_) => Ok(()),
+        None => Err(Error::invalid(attribute, "must be a span of time such as 45s, 30m, 2h or 1h30m")),
+    }
+}
+
+/// A number of seconds as such a span.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        s if s % 3600 == 0 => format!("{}h", s / 3600),
+        s if s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_time_are_read_and_written() {
+        for (text, expected) in [("45s", 45), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("24h", 86_400)] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        for text in ["", "2", "h", "2d", "-1h", "0s", "99999999h", "1 h"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+        assert_eq!((span(7200), span(5400), span(59)), ("2h".to_owned(), "90m".to_owned(), "59s".to_owned()));
+    }
+}
