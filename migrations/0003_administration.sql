@@ -9,3 +9,10 @@ CREATE TABLE module_consumers (       -- organizations that may use another's pr
   consumer_id TEXT NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
   PRIMARY KEY (organization_id, consumer_id)
 );
+
+CREATE TABLE signing_keys (           -- of identity tokens; the newest signs, all are published
+  id TEXT PRIMARY KEY,                -- the `kid`
+  private BLOB NOT NULL,              -- PKCS #8, sealed by the root key for this id
+  public TEXT NOT NULL,               -- JSON: the JWK
+  created_at BIGINT NOT NULL
+);

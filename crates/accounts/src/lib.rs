@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`bootstrap`] (the first site
 //! admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
-//! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`].
+//! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`].
 
 pub mod admin_organizations;
 pub mod admin_users;
@@ -12,6 +12,7 @@ pub mod bootstrap;
 pub mod customization_settings;
 pub mod general_settings;
 pub mod memberships;
+pub mod oidc_settings;
 pub mod organizations;
 pub mod passwords;
 pub mod people;
@@ -39,6 +40,7 @@ pub fn routes() -> Routes {
         .and(admin_users::routes())
         .and(general_settings::routes())
         .and(customization_settings::routes())
+        .and(oidc_settings::routes())
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())

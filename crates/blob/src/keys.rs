@@ -117,6 +117,19 @@ impl RootKey {
             .expect("32 bytes are within what HKDF-SHA256 can give");
         key
     }
+
+    /// Seals a small secret of the installation, by a key for this purpose alone.
+    pub fn seal(&self, env: &Env, purpose: &str, plain: &[u8]) -> Vec<u8> {
+        seal(&Zeroizing::new(self.derive(&format!("seal {purpose}"))), env, purpose, plain)
+    }
+
+    /// Reads what [`RootKey::seal`] gave for the same purpose.
+    ///
+    /// # Errors
+    /// [`SealError`]: another key, another purpose, altered, or not a sealed value.
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+        open(&Zeroizing::new(self.derive(&format!("seal {purpose}"))), purpose, sealed).map(Secret::new)
+    }
 }
 
 /// Writes a new key beside `path` and links it there, which fails rather than replaces when another was faster.

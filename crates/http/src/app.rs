@@ -1,6 +1,6 @@
 //! What every handler and background task may use: one cheap handle.
 
-use crate::{auth::Identities, include::Loaders, limit::Limit, site::Site};
+use crate::{auth::Identities, include::Loaders, limit::Limit, signing::Signing, site::Site};
 use blob::{
     keys::{DataKey, RootKey},
     signed::{Signer, TokenHasher},
@@ -114,6 +114,8 @@ pub struct Inner {
     pub limit: Limit,
     /// What site admins have set; see [`App::site`].
     pub(crate) site: Site,
+    /// Keys of identity tokens.
+    pub(crate) signing: Signing,
     /// How an included resource of each type is read.
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
@@ -154,6 +156,7 @@ impl App {
             root_key,
             limit: Limit::default(),
             site: Site::default(),
+            signing: Signing::default(),
             settings,
             identities: Identities::default(),
             loaders,

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`App`] (what a handler may use), [`Routes`] (the table), [`Cx`] (one request), [`document`] (what is
 //! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects), [`site`] (what site admins
-//! set).
+//! set), [`signing`] (tokens that others verify).
 
 pub mod app;
 pub mod auth;
@@ -20,6 +20,7 @@ pub mod openapi;
 pub mod operation;
 pub mod patch;
 pub mod serve;
+pub mod signing;
 pub mod site;
 
 pub use app::{App, Settings};

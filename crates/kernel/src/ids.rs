@@ -117,6 +117,8 @@ ids! {
     StateVersionOutputId "wsout"
     /// A resource of a workspace's current state.
     WorkspaceResourceId "wsr"
+    /// A key that signs identity tokens.
+    SigningKeyId "key"
     /// A stored object (configuration, state, plan, log).
     BlobId "blob"
 }

@@ -17,7 +17,7 @@ use crate::{
     outside, tls,
 };
 use blob::keys::RootKey;
-use http_api::{App, Settings};
+use http_api::{App, Settings, signing};
 use kernel::{Env, Secret};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runner::{engine::EngineConfig, sandbox::SandboxConfig};
@@ -66,6 +66,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     let app = assembled.app.clone();
     let admin = admin::first_admin(&app, dir.path()).await?;
     assembled.start(admin.as_ref().map(|admin| &admin.token)).await?;
+    tokio::spawn(make_signing_key(app.clone()));
     let metrics = Metrics::new(&assembled.routes, env.now());
     let router = outside::router(&assembled, &metrics, metrics_token.as_ref());
     let hangup = signal(SignalKind::hangup())?;
@@ -87,6 +88,13 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     listen::serve(listener, certificates, router, Patience::default(), ending).await?;
     app.db.close().await;
     Ok(())
+}
+
+/// Makes the key of identity tokens before anybody asks for it, so that nobody waits.
+async fn make_signing_key(app: App) {
+    if let Err(error) = signing::ensure(&app).await {
+        tracing::warn!(%error, "no key for identity tokens was made; it is made when the first is needed");
+    }
 }
 
 /// Lets what runs in a run call this server, whose authority no system knows: `terraform_remote_state` reads through it. An
