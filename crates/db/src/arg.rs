@@ -69,8 +69,8 @@ macro_rules! from_ids {
 from_ids! {
     OrganizationId UserId TeamId MembershipId TeamAccessId TeamProjectAccessId VariableSetId TokenId ProjectId WorkspaceId VariableId
     ConfigurationVersionId RunId PlanId ApplyId RunEventId CommentId StateVersionId StateVersionOutputId
-    WorkspaceResourceId BlobId SigningKeyId TagId TagBindingId SessionId RunTriggerId SshKeyId ReservedTagKeyId
-    DataRetentionPolicyId PlanExportId
+    WorkspaceResourceId BlobId ToolVersionId SigningKeyId TagId TagBindingId SessionId RunTriggerId SshKeyId
+    ReservedTagKeyId DataRetentionPolicyId PlanExportId
 }
 
 /// What an engine must be able to encode for an [`Arg`] to be bound.

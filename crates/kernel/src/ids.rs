@@ -117,6 +117,8 @@ ids! {
     StateVersionOutputId "wsout"
     /// A resource of a workspace's current state.
     WorkspaceResourceId "wsr"
+    /// A version of Terraform or OpenTofu.
+    ToolVersionId "tool"
     /// A key that signs identity tokens.
     SigningKeyId "key"
     /// A stored object (configuration, state, plan, log).

@@ -5,7 +5,7 @@
 //! is left to store; once it is stored the server calls [`crate::Runner::settle`], and not before: until then a crash of
 //! the server leaves a work directory from which the same outcome can be had again.
 
-use crate::engine::Tool;
+use crate::engine::{Archive, Tool};
 use bytes::Bytes;
 use kernel::{
     Secret,
@@ -109,6 +109,15 @@ pub struct Job {
     pub tool: Tool,
     /// The engine's version or constraint; `None` takes what the runner has.
     pub version: Option<String>,
+    /// The archives of that version, where it is the installation's own.
+    #[serde(default)]
+    pub own: Option<Vec<Archive>>,
+    /// Versions that must not run, each with a sentence that says why.
+    #[serde(default)]
+    pub refused: Vec<(String, String)>,
+    /// Versions that are to be given up, each with a sentence for the log.
+    #[serde(default)]
+    pub deprecated: Vec<(String, String)>,
     /// What the plan phase does in place of a plan.
     pub operation: Option<Operation>,
     /// Folder inside the archive in which the engine is started; empty for its root.
@@ -323,6 +332,9 @@ pub(crate) mod tests {
             configuration_version: "cv-1".into(),
             tool: Tool::Terraform,
             version: None,
+            own: None,
+            refused: Vec::new(),
+            deprecated: Vec::new(),
             operation: None,
             working_directory: String::new(),
             structured_output: false,

@@ -111,6 +111,11 @@ impl Execution {
             Inputs::Apply { facts, .. } => self.engine(Some(&facts.engine_version)).await?,
         };
         *preamble = first_lines(&engine);
+        if self.job.phase == Phase::Plan
+            && let Some(note) = self.of_version(&self.job.deprecated, &engine)
+        {
+            preamble.extend(format!("\nWarning: {note}\n\n").into_bytes());
+        }
         self.start(engine, preamble, inputs).await
     }
 
@@ -148,8 +153,25 @@ impl Execution {
     }
 
     async fn engine(&self, version: Option<&str>) -> Result<Engine, Setup> {
-        let engine = self.runner.config.engines.resolve(self.job.tool, version).await;
-        engine.map_err(|error| Setup::Layout(error.to_string()))
+        let engines = &self.runner.config.engines;
+        let found = match (&self.job.own, &self.job.version) {
+            (Some(archives), Some(version)) => engines.own(self.job.tool, version, archives).await,
+            _ => engines.resolve(self.job.tool, version).await,
+        };
+        let engine = found.map_err(|error| Setup::Layout(error.to_string()))?;
+        match self.of_version(&self.job.refused, &engine) {
+            Some(why) => Err(Setup::Layout(why.to_owned())),
+            None => Ok(engine),
+        }
+    }
+
+    /// What a list says of the version that was asked for, or of the one that was found for it.
+    fn of_version<'a>(&self, list: &'a [(String, String)], engine: &Engine) -> Option<&'a str> {
+        let asked = self.job.version.as_deref();
+        // What a program of the installation's own says of itself is another version's name.
+        let found = self.job.own.is_none().then_some(engine.version.as_str());
+        let named = |version: &str| asked == Some(version) || found == Some(version);
+        list.iter().find(|(version, _)| named(version)).map(|(_, text)| text.as_str())
     }
 
     async fn inputs(&self) -> Result<Inputs, Setup> {

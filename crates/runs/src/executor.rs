@@ -26,7 +26,8 @@ use http_api::{
 };
 use kernel::ids::{BlobId, OrganizationId, RunId, StateVersionId};
 use runner::{
-    Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal, engine::Tool,
+    Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal,
+    engine::{Archive, Tool},
 };
 use state::store::{self, NewState, Origin};
 use std::{
@@ -35,7 +36,11 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use workspaces::{Workspace, projects, ssh_keys, workspaces::hold};
+use workspaces::{
+    Workspace, projects, ssh_keys,
+    tool_versions::{self, Arch, Rules},
+    workspaces::hold,
+};
 
 /// The message of a phase that ended on a signal which nobody asked for here.
 const STOPPED: &str = "The run's process was stopped from outside of Ferroform.";
@@ -215,6 +220,9 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         Phase::Plan => admin.plan_seconds(app),
         Phase::Apply => admin.apply_seconds(app),
     };
+    let version = Some(run.options.terraform_version.clone()).filter(|version| version != "latest");
+    let Rules { refused, deprecated, own } = tool_versions::rules(app, &workspace.engine).await?;
+    let own = own.into_iter().find(|(own, _)| version.as_ref() == Some(own));
     Ok(Job {
         run: run.id().clone(),
         phase,
@@ -225,7 +233,10 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         project: projects::name_of(app, &workspace.project_id).await?,
         configuration_version: run.row.configuration_version_id.clone(),
         tool: if workspace.engine == "tofu" { Tool::Tofu } else { Tool::Terraform },
-        version: Some(run.options.terraform_version.clone()).filter(|version| version != "latest"),
+        own: own.map(|(_, archs)| archs.into_iter().map(archive).collect()),
+        version,
+        refused,
+        deprecated,
         operation: operation(run, variables.input)?,
         working_directory: workspace.working_directory.clone(),
         structured_output: run.results.structured_output,
@@ -242,6 +253,10 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         ssh_key: ssh_keys::value_of(app, &workspace.id).await?,
         timeout: Duration::from_secs(seconds),
     })
+}
+
+fn archive(arch: Arch) -> Archive {
+    Archive { url: arch.url, sha256: arch.sha, platform: format!("{}_{}", arch.os, arch.arch) }
 }
 
 /// What an operation's run is to do. Its command line was found allowed when the run was made.

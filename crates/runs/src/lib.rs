@@ -26,7 +26,6 @@ pub mod retention;
 pub mod run_triggers;
 pub mod runs;
 pub mod scheduler;
-pub mod tool_versions;
 pub mod upload;
 
 use http_api::{Routes, include::Loaders};
@@ -43,7 +42,6 @@ pub fn routes() -> Routes {
         .and(comments::routes())
         .and(run_triggers::routes())
         .and(plan_exports::routes())
-        .and(tool_versions::routes())
         .and(admin_runs::routes())
 }
 

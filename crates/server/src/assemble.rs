@@ -18,6 +18,7 @@ use runner::{
 };
 use runs::{executor, jobs::Jobs, scheduler, upload::UploadLimits};
 use std::{path::PathBuf, sync::Arc, time::Duration};
+use workspaces::tool_versions;
 
 /// Age from which a file that no row names is removed: nobody can still be about to name it.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
@@ -155,6 +156,11 @@ impl Assembled {
         }
         bootstrap::remember_url(&self.app).await?;
         self.app.read_site().await?;
+        for tool in [Tool::Terraform, Tool::Tofu] {
+            let found = self.app.area::<Jobs>().runner.engines().installed(tool).await;
+            let versions: Vec<String> = found.into_iter().map(|engine| engine.version).collect();
+            tool_versions::note_installed(&self.app, &tool.to_string(), &versions).await?;
+        }
         let sweeper = blobs::Sweeper::new(&self.app);
         executor::recover(&self.app).await?;
         tokio::spawn(scheduler::run(self.app.clone()));

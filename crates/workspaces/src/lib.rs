@@ -1,7 +1,7 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`], [`project_access`], [`tags`],
-//! [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`], [`data_retention`]; then
+//! [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`], [`data_retention`]; then [`tool_versions`],
 //! [`admin_workspaces`].
 
 pub mod admin_workspaces;
@@ -16,6 +16,7 @@ pub mod reserved_tag_keys;
 pub mod ssh_keys;
 pub mod tags;
 pub mod team_access;
+pub mod tool_versions;
 pub mod variable_sets;
 pub mod variables;
 pub mod workspaces;
@@ -38,6 +39,7 @@ pub fn routes() -> Routes {
         .and(remote_state::routes())
         .and(ssh_keys::routes())
         .and(data_retention::routes())
+        .and(tool_versions::routes())
         .and(admin_workspaces::routes())
 }
 

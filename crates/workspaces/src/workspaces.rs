@@ -8,7 +8,7 @@ mod shown;
 
 pub use shown::document;
 
-use crate::{auto_destroy, projects, reserved_tag_keys::refuse_overrides, tags};
+use crate::{auto_destroy, projects, reserved_tag_keys::refuse_overrides, tags, tool_versions};
 use accounts::organizations;
 use authz::{Granted, Grants, InWorkspace, OrganizationPermission, perm};
 use axum::http::Method;
@@ -542,6 +542,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         "latest".clone_into(&mut workspace.terraform_version);
     }
     workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
+    tool_versions::refuse_disabled(&mut tx, &workspace.engine, &workspace.terraform_version).await?;
     within_limit(&mut tx, &organization).await?;
     insert(&mut tx, &workspace).await?;
     tag(&app, &mut tx, &workspace, bindings, &names).await?;
@@ -667,6 +668,9 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     }
     if let (Some(engine), false) = (told, given) {
         engine.clone_into(&mut changed.engine);
+    }
+    if (&changed.engine, &changed.terraform_version) != (&workspace.engine, &workspace.terraform_version) {
+        tool_versions::refuse_disabled(&mut tx, &changed.engine, &changed.terraform_version).await?;
     }
     changed.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     changed.updated_at = cx.app.now();

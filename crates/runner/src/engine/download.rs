@@ -4,6 +4,9 @@
 //! version and platform, so that no other release can be passed off), and the program must say that it is what was
 //! asked for. Only then is it renamed into the cache; what fails leaves nothing behind.
 //!
+//! A version of an installation's own comes from the URL that its site admins have noted, with the checksum that they have
+//! noted, which is all there is to believe.
+//!
 //! OpenTofu comes from its project's release host, or from a mirror laid out as `tofu/api.json` and
 //! `tofu/VERSION/FILE`. Terraform comes only from a mirror that the operator set for it, laid out as HashiCorp's:
 //! `terraform/index.json` and `terraform/VERSION/FILE`; from 1.6 on its licence (BUSL-1.1) asks whether a use competes
@@ -178,51 +181,87 @@ impl Downloader {
                 platform()
             ))
         })?;
-        let work = workplace(cache).map_err(|error| DownloadError::Disk { path: cache.to_owned(), error })?;
-        let disk = |error| DownloadError::Disk { path: work.path().to_owned(), error };
-        let archive = work.path().join("archive.zip");
-        let mut hashing =
-            Hashing(tokio::fs::File::create(&archive).await.map_err(disk)?, Context::new(&SHA256));
-        self.get(&url, ARCHIVE_LIMIT, &mut hashing).await?;
-        hashing.0.flush().await.map_err(disk)?;
-        let found = hex(hashing.1.finish().as_ref());
-        if found != expected {
-            return Err(refused(format!(
-                "its SHA-256 is {found}, and {sums_url}, signed by {signer}, says {expected}"
-            )));
-        }
-        let folder = work.path().join("engine");
-        let program = folder.join(tool.to_string());
-        let extracted = program.clone();
-        spawn_blocking(move || extract(&archive, tool, &extracted))
-            .await
-            .unwrap_or_else(|error| Err(error.to_string()))
-            .map_err(refused)?;
-        Ok(Unproven { work, folder, program, url })
+        let said_by = format!("{sums_url}, signed by {signer},");
+        let client = self.client(&url).await?;
+        archive(client, tool, &url, (&expected, &said_by), cache).await
+    }
+
+    /// Puts the program of an archive that has this checksum into a new directory below `cache`, likewise.
+    pub(super) async fn fetch_own(
+        tool: Tool,
+        url: &str,
+        expected: &str,
+        cache: &Path,
+    ) -> Result<Unproven, DownloadError> {
+        let failed = |reason| DownloadError::Fetch { url: url.to_owned(), reason };
+        let client = client(url).map_err(failed)?;
+        archive(&client, tool, url, (expected, "what site admins have noted"), cache).await
+    }
+
+    async fn client(&self, url: &str) -> Result<&reqwest::Client, DownloadError> {
+        let failed = |reason| DownloadError::Fetch { url: url.to_owned(), reason };
+        self.client.get_or_try_init(|| async { client(url) }).await.map_err(failed)
     }
 
     async fn get(&self, url: &str, limit: u64, sink: &mut impl Sink) -> Result<(), DownloadError> {
-        let failed = |reason: String| DownloadError::Fetch { url: url.to_owned(), reason };
-        let client = self.client.get_or_try_init(|| async { client(url) }).await.map_err(failed)?;
-        let request = client.get(url);
-        // A plain-text mirror is the operator's choice, but a redirect away from TLS is nobody's.
-        let mut response = request.send().await.map_err(|error| failed(causes(&error)))?;
-        if url.starts_with("https:") && response.url().scheme() != "https" {
-            return Err(failed(format!("it redirects to {}, which is not encrypted", response.url())));
-        }
-        if !response.status().is_success() {
-            return Err(failed(format!("the server answered {}", response.status())));
-        }
-        let mut size = 0;
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(causes(&error)))? {
-            size += chunk.len() as u64;
-            if size > limit {
-                return Err(failed(format!("it has more than {limit} bytes")));
-            }
-            sink.take(&chunk).await.map_err(|error| failed(error.to_string()))?;
-        }
-        Ok(())
+        get(self.client(url).await?, url, limit, sink).await
     }
+}
+
+/// Fetches an archive, compares its checksum with the one that somebody has said, and unpacks the program in it.
+async fn archive(
+    client: &reqwest::Client,
+    tool: Tool,
+    url: &str,
+    (expected, said_by): (&str, &str),
+    cache: &Path,
+) -> Result<Unproven, DownloadError> {
+    let refused = |reason: String| DownloadError::Archive { url: url.to_owned(), reason };
+    let work = workplace(cache).map_err(|error| DownloadError::Disk { path: cache.to_owned(), error })?;
+    let disk = |error| DownloadError::Disk { path: work.path().to_owned(), error };
+    let archive = work.path().join("archive.zip");
+    let mut hashing = Hashing(tokio::fs::File::create(&archive).await.map_err(disk)?, Context::new(&SHA256));
+    get(client, url, ARCHIVE_LIMIT, &mut hashing).await?;
+    hashing.0.flush().await.map_err(disk)?;
+    let found = hex(hashing.1.finish().as_ref());
+    if found != expected {
+        return Err(refused(format!("its SHA-256 is {found}, and {said_by} says {expected}")));
+    }
+    let folder = work.path().join("engine");
+    let program = folder.join(tool.to_string());
+    let extracted = program.clone();
+    spawn_blocking(move || extract(&archive, tool, &extracted))
+        .await
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(refused)?;
+    Ok(Unproven { work, folder, program, url: url.to_owned() })
+}
+
+async fn get(
+    client: &reqwest::Client,
+    url: &str,
+    limit: u64,
+    sink: &mut impl Sink,
+) -> Result<(), DownloadError> {
+    let failed = |reason: String| DownloadError::Fetch { url: url.to_owned(), reason };
+    let request = client.get(url);
+    // A plain-text mirror is the operator's choice, but a redirect away from TLS is nobody's.
+    let mut response = request.send().await.map_err(|error| failed(causes(&error)))?;
+    if url.starts_with("https:") && response.url().scheme() != "https" {
+        return Err(failed(format!("it redirects to {}, which is not encrypted", response.url())));
+    }
+    if !response.status().is_success() {
+        return Err(failed(format!("the server answered {}", response.status())));
+    }
+    let mut size = 0;
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(causes(&error)))? {
+        size += chunk.len() as u64;
+        if size > limit {
+            return Err(failed(format!("it has more than {limit} bytes")));
+        }
+        sink.take(&chunk).await.map_err(|error| failed(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// A program whose origin is verified and which nobody has run yet.
@@ -322,7 +361,7 @@ fn signature_suffix(tool: Tool) -> &'static str {
 }
 
 /// `linux_amd64`, as releases are named.
-fn platform() -> String {
+pub(super) fn platform() -> String {
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

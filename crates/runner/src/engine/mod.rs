@@ -108,6 +108,17 @@ pub struct EngineConfig {
     pub download: bool,
 }
 
+/// An archive of a version that is an installation's own.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Archive {
+    /// Where it is: a zip file that holds the program.
+    pub url: String,
+    /// Its SHA-256, in lower-case hex.
+    pub sha256: String,
+    /// What it is for: `linux_amd64`.
+    pub platform: String,
+}
+
 /// One place that was looked at, for `doctor`, the server's log and a run's log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
@@ -137,6 +148,17 @@ pub enum EngineError {
     Configured {
         /// The path that was configured.
         path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A version of the installation's own cannot be had.
+    #[error(
+        "{asked} cannot be used: {reason}\nA site admin can correct the URL and the checksum of this version; until then, \
+         choose another one."
+    )]
+    Own {
+        /// `terraform 1.9.8`.
+        asked: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -218,6 +240,41 @@ impl Engines {
             chosen: false,
         });
         Err(EngineError::NotFound { asked: format!("{tool} {wanted}"), looked })
+    }
+
+    /// A version that is the installation's own: from its archive for this platform, which is kept by its checksum. No other
+    /// place counts. The program may say that it is any version of the tool.
+    ///
+    /// # Errors
+    /// When there is none for this platform, when it cannot be downloaded, or when it is not what was noted.
+    pub async fn own(&self, tool: Tool, version: &str, archives: &[Archive]) -> Result<Engine, EngineError> {
+        let failed = |reason: String| EngineError::Own { asked: format!("{tool} {version}"), reason };
+        let platform = download::platform();
+        let archive = archives.iter().find(|archive| archive.platform == platform);
+        let archive = archive.ok_or_else(|| failed(format!("it has no archive for {platform}")))?;
+        let folder = self.config.cache_dir.join("own").join(tool.to_string()).join(&archive.sha256);
+        let path = folder.join(tool.to_string());
+        let mut origin = Origin::Cache;
+        if !path.is_file() {
+            let _alone = self.downloading.lock().await;
+            if !path.is_file() {
+                let fetched =
+                    Downloader::fetch_own(tool, &archive.url, &archive.sha256, &self.config.cache_dir);
+                fetched
+                    .await
+                    .and_then(|unproven| unproven.keep(&folder))
+                    .map_err(|e| failed(e.to_string()))?;
+                origin = Origin::Downloaded;
+            }
+        }
+        let path = path.canonicalize().unwrap_or(path);
+        match self.prober.identify(&path).await {
+            Ok(found) if found.tool == tool => {
+                Ok(Engine { path, tool, version: found.version.to_string(), origin })
+            }
+            Ok(found) => Err(failed(format!("the program in {} says it is {found}", archive.url))),
+            Err(reason) => Err(failed(format!("the program in {}: {reason}", archive.url))),
+        }
     }
 
     /// The engines of a tool that are on this machine, one of each version, the newest first. Downloads nothing.

@@ -80,6 +80,8 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         "sourceable": { "data": { "type": "workspaces", "id": source } },
     } } });
     let trigger = admin.post(&format!("/workspaces/{ws}/run-triggers"), trigger).await.expect(201);
+    let terraform = admin.get("/admin/terraform-versions").await.expect(200).ids()[0].clone();
+    let tofu = admin.get("/admin/opentofu-versions").await.expect(200).ids()[0].clone();
     BTreeMap::from([
         ("ssh-keys", key.id()),
         ("reserved-tag-keys", reserved.id()),
@@ -96,9 +98,8 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("organization-memberships", memberships.ids()[0].clone()),
         ("teams", team.id()),
         ("authentication-tokens", "at-0000000000000000".to_owned()),
-        // Whichever engine the tests have.
-        ("terraform-versions", "tool-0-0-0".to_owned()),
-        ("opentofu-versions", "tool-0-0-0".to_owned()),
+        ("terraform-versions", terraform),
+        ("opentofu-versions", tofu),
     ])
 }
 
