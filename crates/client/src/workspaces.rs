@@ -47,7 +47,7 @@ impl Client {
         most: usize,
     ) -> Result<Vec<Workspace>> {
         let mut call = self.call(Method::GET, &["organizations", organization, "workspaces"]);
-        call = call.query("include", "current_run");
+        call = call.query("include", "current_run").query("sort", "name");
         if let Some(search) = search {
             call = call.query("search[name]", search);
         }
