@@ -34,7 +34,10 @@ pub async fn sweep(app: &App) -> Result<()> {
         match destroy(app, &id).await {
             // Deleted since.
             Ok(()) | Err(Error::NotFound) => {}
-            Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(error),
+            // It stays due, and others must not wait for it.
+            Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
+                tracing::error!(workspace = %id, %error, "a workspace that is due could not be looked at; trying again");
+            }
             Err(error) => {
                 let mut tx = app.db.begin().await?;
                 let held = hold(&mut tx, &id).await?;

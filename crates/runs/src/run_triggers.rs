@@ -177,7 +177,10 @@ pub(crate) async fn fire(app: &App) -> Result<()> {
         match fire_one(app, &source, &workspace).await {
             // Either was deleted since, and the firing with it.
             Ok(()) | Err(Error::NotFound) => {}
-            Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(error),
+            // It stays, and what else is to be scheduled must not wait for it.
+            Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
+                tracing::error!(run = %source, %workspace, %error, "a triggered run could not be made; trying again");
+            }
             Err(error) => {
                 let mut tx = app.db.begin().await?;
                 take(&mut tx, &source, &workspace).await?;
