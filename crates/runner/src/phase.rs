@@ -111,6 +111,9 @@ impl Execution {
             Inputs::Apply { facts, .. } => self.engine(Some(&facts.engine_version)).await?,
         };
         *preamble = first_lines(&engine);
+        if let Some(why) = lacks(&engine, &self.job) {
+            return Err(Setup::Layout(why));
+        }
         if self.job.phase == Phase::Plan
             && let Some(note) = self.of_version(&self.job.deprecated, &engine)
         {
@@ -503,6 +506,23 @@ async fn upload(execution: &Execution, last: Arc<std::sync::atomic::AtomicU64>) 
 }
 
 /// The three lines with which every log begins; command line clients cut exactly these from an apply's log.
+/// Why an engine cannot carry out an operation that only newer ones know. By itself it would only print its help.
+fn lacks(engine: &Engine, job: &Job) -> Option<String> {
+    use crate::engine::Tool;
+    let query = job.operation.as_ref().is_some_and(|operation| operation.command == ["query"]);
+    let mut numbers = engine.version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    match engine.tool {
+        _ if !query => None,
+        Tool::Tofu => Some("OpenTofu has no `query`, only Terraform 1.14 or newer has".to_owned()),
+        Tool::Terraform if version < (1, 14) => Some(format!(
+            "Terraform {} has no `query`: it needs 1.14 or newer. Set the workspace's or the query's terraform-version",
+            engine.version
+        )),
+        Tool::Terraform => None,
+    }
+}
+
 fn first_lines(engine: &Engine) -> Vec<u8> {
     use crate::engine::Tool;
     let name = match engine.tool {

@@ -79,7 +79,7 @@ async fn discard(mut cx: Cx) -> Result<Reply> {
     finish(&cx.app, tx, &mut run, &Event::Discarded { by: Some(by.clone()) }, &by, comment).await
 }
 
-async fn cancel(mut cx: Cx) -> Result<Reply> {
+pub(crate) async fn cancel(mut cx: Cx) -> Result<Reply> {
     let (granted, comment) = asked::<perm::ApplyRun>(&mut cx).await?;
     let (tx, mut run, _, by) = begin(&cx, &granted).await?;
     let cool_off = u32::try_from(cx.app.settings.force_cancel_cool_off_seconds).unwrap_or(u32::MAX);
@@ -98,7 +98,7 @@ pub(crate) async fn force_cancel_at_once(cx: &mut Cx, workspace: &WorkspaceId) -
     finish(&cx.app, tx, &mut run, &Event::ForceCanceled { by: by.clone(), at_once: true }, &by, comment).await
 }
 
-async fn force_cancel(mut cx: Cx) -> Result<Reply> {
+pub(crate) async fn force_cancel(mut cx: Cx) -> Result<Reply> {
     let (granted, comment) = asked::<perm::ForceCancel>(&mut cx).await?;
     let (tx, mut run, _, by) = begin(&cx, &granted).await?;
     finish(&cx.app, tx, &mut run, &Event::ForceCanceled { by: by.clone(), at_once: false }, &by, comment)

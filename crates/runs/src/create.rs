@@ -51,11 +51,11 @@ struct Exec {
 
 /// Terraform before 1.4 begins the names with capitals.
 #[derive(Debug, Default, Deserialize)]
-struct RunVariable {
+pub(crate) struct RunVariable {
     #[serde(alias = "Key")]
-    key: String,
+    pub(crate) key: String,
     #[serde(default, alias = "Value")]
-    value: String,
+    pub(crate) value: String,
 }
 
 impl Attributes {
@@ -70,6 +70,7 @@ impl Attributes {
             auto_apply: self.auto_apply,
             terraform_version: self.terraform_version.clone().filter(|version| !version.is_empty()),
             exec: self.exec.is_some(),
+            query: false,
             replaces: self.replace_addrs.as_ref().is_some_and(|addresses| !addresses.is_empty()),
         }
     }
@@ -302,7 +303,11 @@ fn reads_json_lines(cx: &Cx) -> bool {
 
 /// A configuration version that the request names. Of another workspace it may be if it is of the same organization and
 /// the caller may read that workspace's runs.
-async fn given_configuration(cx: &Cx, id: &str, workspace: &Workspace) -> Result<ConfigurationVersion> {
+pub(crate) async fn given_configuration(
+    cx: &Cx,
+    id: &str,
+    workspace: &Workspace,
+) -> Result<ConfigurationVersion> {
     let (version, of, _) = configuration_versions::granted::<perm::ReadRun>(cx, id).await?;
     if of.organization_id != workspace.organization_id {
         return Err(Error::NotFound);

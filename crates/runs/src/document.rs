@@ -247,7 +247,7 @@ impl Filter {
     fn ask(&mut self, cx: &Cx) -> Result<()> {
         let operations = cx.query_list("filter[operation]");
         if operations.is_empty() {
-            self.add("r.operation <> {}", "plan_only");
+            self.conditions.push("r.operation NOT IN ('plan_only', 'query')".to_owned());
         } else {
             self.any_of("r.operation", operations);
         }
@@ -380,7 +380,7 @@ async fn queue(cx: Cx) -> Result<Reply> {
     // Running ones are at position 0; then applies, plans and speculative plans by age.
     let sql = format!(
         "SELECT {} {} ORDER BY (r.lease IS NULL), (r.job IS NULL), CASE WHEN r.job = 'apply' THEN 0
-           WHEN r.operation = 'plan_only' THEN 2 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number",
+           WHEN r.operation IN ('plan_only', 'query') THEN 2 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number",
         columns.join(", "),
         filter.from()
     );

@@ -4,7 +4,7 @@
 //! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
 //! work), then the resources of the API: [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`],
 //! [`comments`], [`logs`], [`run_triggers`], [`auto_destroy`],
-//! [`retention`], [`plan_exports`], [`admin_runs`].
+//! [`retention`], [`plan_exports`], [`queries`], [`admin_runs`].
 
 pub mod actions;
 pub mod admin_runs;
@@ -21,6 +21,7 @@ pub mod logs;
 mod operations;
 pub mod plan_exports;
 pub mod plans;
+pub mod queries;
 pub mod queue;
 pub mod retention;
 pub mod run_triggers;
@@ -42,6 +43,7 @@ pub fn routes() -> Routes {
         .and(comments::routes())
         .and(run_triggers::routes())
         .and(plan_exports::routes())
+        .and(queries::routes())
         .and(admin_runs::routes())
 }
 

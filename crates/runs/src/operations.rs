@@ -75,6 +75,12 @@ const RULES: &[Rule] = &[
         reads_input: true,
         ..BASE
     },
+    Rule {
+        command: "query",
+        options: &["-json", "-generate-config-out=.", "-var-file=/"],
+        takes_variables: true,
+        ..BASE
+    },
     Rule { command: "output", options: &["-json", "-raw"], operands: 0..=1, ..BASE },
     Rule { command: "show", options: &["-json"], ..BASE },
     Rule { command: "providers", ..BASE },
@@ -215,7 +221,7 @@ fn find(words: &[String]) -> Result<&'static Rule, String> {
         "login" | "logout" | "workspace" | "version" | "fmt" | "get" => ": it works on your own machine",
         "force-unlock" => ": unlock the workspace instead",
         "state" => ": states are read and written with `ferroform state`",
-        "test" | "query" => "",
+        "test" => "",
         _ if first.starts_with('-') => ": options come after the command",
         _ => "",
     };

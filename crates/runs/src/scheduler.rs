@@ -122,9 +122,9 @@ async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidat
                COALESCE(r.queued_at, r.created_at) AS queued_at
              FROM runs r JOIN workspaces w ON w.id = r.workspace_id
              WHERE r.final = FALSE AND ((r.job IS NOT NULL AND r.lease IS NULL) OR (r.status = 'pending' AND (
-               r.operation IN ('plan_only', 'save_plan') OR (w.lock_kind IS NULL AND NOT EXISTS (
+               r.operation IN ('plan_only', 'save_plan', 'query') OR (w.lock_kind IS NULL AND NOT EXISTS (
                  SELECT 1 FROM runs o WHERE o.workspace_id = r.workspace_id AND o.final = FALSE AND o.number < r.number
-                   AND o.status = 'pending' AND o.operation NOT IN ('plan_only', 'save_plan'))))))
+                   AND o.status = 'pending' AND o.operation NOT IN ('plan_only', 'save_plan', 'query'))))))
              ORDER BY CASE WHEN r.job = 'apply' THEN 0 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number LIMIT $1",
             args![WINDOW],
         )
@@ -147,7 +147,7 @@ async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidat
         .map(|w| Candidate {
             kind: match (w.job.as_deref(), w.operation.as_str()) {
                 (Some("apply"), _) => Kind::Apply,
-                (_, "plan_only") => Kind::Speculative,
+                (_, "plan_only" | "query") => Kind::Speculative,
                 _ => Kind::Plan,
             },
             run: w.id,

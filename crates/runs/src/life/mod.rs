@@ -329,10 +329,11 @@ impl Run {
 
 /// What `filter[operation]` and the `operation` column call this run.
 ///
-/// One of `exec`, `plan_only`, `save_plan`, `refresh_only`, `destroy`, `empty_apply`, `plan_and_apply`; the first that holds.
+/// One of `query`, `exec`, `plan_only`, `save_plan`, `refresh_only`, `destroy`, `empty_apply`, `plan_and_apply`; the first that holds.
 pub fn operation(run: &Run) -> &'static str {
     let o = &run.options;
     match () {
+        () if o.query => "query",
         () if o.exec => "exec",
         () if o.plan_only => "plan_only",
         () if o.save_plan => "save_plan",

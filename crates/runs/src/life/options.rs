@@ -22,6 +22,8 @@ pub struct Options {
     pub provisional_configuration: bool,
     /// Carry out another command than a plan. It takes its turn and the lock as a plan does, and ends without an apply.
     pub exec: bool,
+    /// That command asks the providers what exists, and changes nothing: it waits for nobody, as a plan-only run.
+    pub query: bool,
 }
 
 /// What a request asked for. Absent attributes are `None`, or empty lists.
@@ -47,6 +49,8 @@ pub struct Asked {
     pub replaces: bool,
     /// Whether `exec` is there.
     pub exec: bool,
+    /// Whether that is a query.
+    pub query: bool,
 }
 
 /// What the request meets: the workspace, the configuration version and the caller.
@@ -75,7 +79,7 @@ impl Asked {
         let yes = |option: Option<bool>| option.unwrap_or(false);
         let options = Options {
             // An operation is never applied: it may work on a speculative configuration and take its turn all the same.
-            plan_only: self.plan_only.unwrap_or(met.speculative && !self.exec),
+            plan_only: self.query || self.plan_only.unwrap_or(met.speculative && !self.exec),
             save_plan: yes(self.save_plan),
             is_destroy: yes(self.is_destroy),
             refresh_only: yes(self.refresh_only),
@@ -84,6 +88,7 @@ impl Asked {
             creator_may_apply: met.creator_may_apply,
             provisional_configuration: met.provisional,
             exec: self.exec,
+            query: self.query,
         };
         let wrong: Vec<_> = self
             .rules(met, &options)
@@ -119,7 +124,7 @@ impl Asked {
             ),
             (
                 o.exec
-                    && (o.plan_only
+                    && (o.plan_only && !o.query
                         || o.save_plan
                         || o.is_destroy
                         || o.refresh_only

@@ -14,6 +14,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         creator_may_apply: b[6],
         provisional_configuration: b[7],
         exec: b[8] && b[7],
+        query: b[8] && b[7] && b[0] && b[1],
     })
 }
 

@@ -13,6 +13,7 @@ mod exec;
 mod matrix;
 mod organizations;
 mod program;
+mod queries;
 mod remote_state;
 mod retention;
 mod secrets;

@@ -128,7 +128,15 @@ async fn run(admin: &Api, ws: &str, furnished: Furnished) -> BTreeMap<&'static s
     let comment = json!({ "data": { "attributes": { "body": "hello" } } });
     let comment = admin.post(&format!("/runs/{run}/comments"), comment).await.expect(201);
     let events = admin.get(&format!("/runs/{run}/run-events")).await;
+    let query = json!({ "data": { "relationships": {
+        "workspace": { "data": { "type": "workspaces", "id": ws } },
+    } } });
+    let query = admin.post("/queries", query).await.expect(201).id();
+    if furnished == Furnished::Really {
+        admin.wait(&query, &["errored", "planned_and_finished"]).await;
+    }
     BTreeMap::from([
+        ("queries", query),
         ("plans", related("plan")),
         ("applies", related("apply")),
         ("configuration-versions", related("configuration-version")),
