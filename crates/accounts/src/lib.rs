@@ -2,10 +2,12 @@
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`bootstrap`] (the first site
 //! admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
-//! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`].
+//! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`],
+//! [`audit_trail`].
 
 pub mod admin_organizations;
 pub mod admin_users;
+pub mod audit_trail;
 pub mod authorizations;
 mod backoff;
 pub mod bootstrap;
@@ -44,6 +46,7 @@ pub fn routes() -> Routes {
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())
+        .and(audit_trail::routes())
         .and(authorizations::routes())
 }
 

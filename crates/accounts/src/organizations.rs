@@ -254,6 +254,7 @@ async fn list(cx: Cx) -> Result<Reply> {
         ),
         Actor::Team { organization: id, .. }
         | Actor::Organization { id, .. }
+        | Actor::AuditTrail { organization: id, .. }
         | Actor::Run { organization: id, .. } => ("id = $1", id.to_string()),
     };
     let search = cx.query("q").map(str::to_lowercase);

@@ -7,7 +7,7 @@
 
 use authz::Actor;
 use db::{FromRow, Tx, args};
-use http_api::{App, Result};
+use http_api::{App, Result, audit};
 use kernel::{
     Secret, Timestamp,
     ids::{SessionId, TokenId, UserId},
@@ -63,19 +63,15 @@ pub(crate) async fn insert(
     address: Option<IpAddr>,
 ) -> Result<Secret> {
     let (secret, now) = (Secret::new(app.env.base58(44)), app.now());
+    let id = SessionId::new(&app.env);
+    audit::actor(user);
+    audit::resource("sessions", id.as_str());
     let (idle, whole) = limits(app, now);
     tx.exec("DELETE FROM sessions WHERE last_seen_at <= $1 OR created_at <= $2", args![idle, whole]).await?;
     tx.exec(
         "INSERT INTO sessions (id, hash, user_id, method, address, created_at, last_seen_at)
          VALUES ($1, $2, $3, $4, $5, $6, $6)",
-        args![
-            &SessionId::new(&app.env),
-            hash(app, secret.expose()),
-            user,
-            method,
-            address.map(|address| address.to_string()),
-            now
-        ],
+        args![&id, hash(app, secret.expose()), user, method, address.map(|address| address.to_string()), now],
     )
     .await?;
     Ok(secret)
@@ -110,6 +106,7 @@ fn limits(app: &App, now: Timestamp) -> (Timestamp, Timestamp) {
 
 /// Ends a session.
 pub async fn end(app: &App, id: &SessionId) -> Result<()> {
+    audit::resource("sessions", id.as_str());
     app.db.exec("DELETE FROM sessions WHERE id = $1", args![id]).await.map(drop)
 }
 

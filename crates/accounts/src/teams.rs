@@ -120,7 +120,7 @@ async fn is_visible(cx: &Cx, team: &Team, grants: &Grants) -> Result<bool> {
 pub(crate) async fn is_member(cx: &Cx, team: &TeamId) -> Result<bool> {
     match cx.actor()? {
         Actor::Team { id, .. } => Ok(id == team),
-        Actor::Organization { .. } | Actor::Run { .. } => Ok(false),
+        Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Run { .. } => Ok(false),
         Actor::User { id, .. } => {
             let found: Option<(String,)> = cx
                 .app

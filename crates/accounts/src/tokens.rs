@@ -9,7 +9,7 @@ use crate::{memberships, organizations, teams};
 use authz::{Actor, perm};
 use axum::http::Method;
 use db::{FromRow, Tx, args};
-use http_api::{App, Cx, Error, Linkage, Patch, Reply, Resource, Result, Routes};
+use http_api::{App, Cx, Error, Linkage, Patch, Reply, Resource, Result, Routes, audit};
 use kernel::{
     Secret, Timestamp,
     ids::{OrganizationId, TeamId, TokenId, UserId},
@@ -51,6 +51,8 @@ pub enum Owner {
     Team(TeamId, OrganizationId, UserId),
     /// An organization; with its synthetic user.
     Organization(OrganizationId, UserId),
+    /// Whoever reads an organization's audit trail; with the organization's synthetic user.
+    AuditTrail(OrganizationId, UserId),
 }
 
 /// The operations on tokens.
@@ -130,10 +132,16 @@ pub struct NewToken {
 /// Stores a token; its text is given back to be shown once, or was preset by the operator.
 pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Result<TokenId> {
     let id = TokenId::new(&app.env);
+    audit::resource("authentication-tokens", id.as_str());
     let (kind, user, team, organization) = match &new.owner {
-        Owner::User(user) => ("user", user, None, None),
+        Owner::User(user) => {
+            // Whoever exchanges a code for a token has shown no token.
+            audit::actor(user);
+            ("user", user, None, None)
+        }
         Owner::Team(team, organization, user) => ("team", user, Some(team), Some(organization)),
         Owner::Organization(organization, user) => ("organization", user, None, Some(organization)),
+        Owner::AuditTrail(organization, user) => ("audit-trails", user, None, Some(organization)),
     };
     if new.single {
         tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user])
@@ -232,6 +240,7 @@ pub async fn create_own(
 /// [`Error::NotFound`] when they have none of this id.
 pub async fn revoke_own(app: &App, user: &UserId, id: &str) -> Result<()> {
     let sql = "DELETE FROM tokens WHERE id = $1 AND user_id = $2 AND kind = 'user'";
+    audit::resource("authentication-tokens", id);
     let gone = app.db.exec(sql, args![id, user]).await?;
     app.identities.forget();
     if gone == 0 { Err(Error::NotFound) } else { Ok(()) }
@@ -283,11 +292,21 @@ pub async fn revoke(app: &App, id: &TokenId) -> Result<()> {
     Ok(())
 }
 
-/// The organization of the path, whose token only owners manage.
+/// The organization of the path, whose tokens only owners manage; with `token=audit-trails` that of its audit trail.
 async fn owned(cx: &Cx, name: &str) -> Result<Owner> {
     let (organization, grants) = organizations::find(cx, name).await?;
     let granted = grants.prove_organization::<perm::ManageOrganizationToken, _>(organization)?;
-    Ok(Owner::Organization(granted.id.clone(), granted.service_user_id.clone()))
+    let (id, user) = (granted.id.clone(), granted.service_user_id.clone());
+    match cx.query("token").unwrap_or_default() {
+        "" | "organization" => Ok(Owner::Organization(id, user)),
+        "audit-trails" => Ok(Owner::AuditTrail(id, user)),
+        other => Err(Error::bad_request(
+            "bad request",
+            format!(
+                "there is no token of the kind {other}; leave the parameter out, or say token=audit-trails"
+            ),
+        )),
+    }
 }
 
 /// The team of an id, whose tokens its members and team managers manage.
@@ -300,11 +319,18 @@ async fn manages_team(cx: &Cx, id: &str) -> Result<Owner> {
 }
 
 async fn single(app: &App, owner: &Owner) -> Result<Token> {
-    let (Owner::User(user) | Owner::Team(_, _, user) | Owner::Organization(_, user)) = owner;
+    let (kind, user) = match owner {
+        Owner::User(user) => ("user", user),
+        Owner::Team(_, _, user) => ("team", user),
+        Owner::Organization(_, user) => ("organization", user),
+        Owner::AuditTrail(_, user) => ("audit-trails", user),
+    };
     app.db
         .one(
-            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND single = TRUE")),
-            args![user],
+            db::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND kind = $2 AND single = TRUE"
+            )),
+            args![user, kind],
         )
         .await?
         .ok_or(Error::NotFound)
@@ -425,7 +451,7 @@ fn document(token: &Token, text: Option<&str>) -> Resource {
 pub struct Listed {
     /// The token's id.
     pub id: TokenId,
-    /// `user`, `team` or `organization`.
+    /// `user`, `team`, `organization` or `audit-trails`.
     pub kind: String,
     /// The user it acts as.
     pub username: String,

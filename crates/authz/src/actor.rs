@@ -12,6 +12,8 @@ pub enum TokenKind {
     Team,
     /// An organization: set-up of workspaces and teams, never runs.
     Organization,
+    /// An organization's audit trail, and nothing else.
+    AuditTrail,
     /// A run, while it lasts: the state of its workspace, and the states that others share with it.
     Run,
 }
@@ -50,6 +52,15 @@ pub enum Actor {
         /// The token shown.
         token: TokenId,
     },
+    /// A token that reads an organization's audit trail.
+    AuditTrail {
+        /// The organization.
+        organization: OrganizationId,
+        /// The synthetic user that stands for the organization.
+        service_user: UserId,
+        /// The token shown.
+        token: TokenId,
+    },
     /// What runs in a run: its engine and the programs that the configuration starts.
     Run {
         /// The run.
@@ -70,7 +81,9 @@ impl Actor {
     pub fn user_id(&self) -> &UserId {
         match self {
             Self::User { id, .. } => id,
-            Self::Team { service_user, .. } | Self::Organization { service_user, .. } => service_user,
+            Self::Team { service_user, .. }
+            | Self::Organization { service_user, .. }
+            | Self::AuditTrail { service_user, .. } => service_user,
             Self::Run { creator, .. } => creator,
         }
     }
@@ -81,6 +94,7 @@ impl Actor {
             Self::User { token, .. }
             | Self::Team { token, .. }
             | Self::Organization { token, .. }
+            | Self::AuditTrail { token, .. }
             | Self::Run { token, .. } => token,
         }
     }
@@ -96,6 +110,7 @@ impl Actor {
             Self::User { .. } => TokenKind::User,
             Self::Team { .. } => TokenKind::Team,
             Self::Organization { .. } => TokenKind::Organization,
+            Self::AuditTrail { .. } => TokenKind::AuditTrail,
             Self::Run { .. } => TokenKind::Run,
         }
     }

@@ -124,7 +124,7 @@ impl OrganizationAccess {
         use OrganizationPermission as P;
         match permission {
             // Members see the organization without any flag; the rest is for owners alone.
-            P::Read | P::Update | P::Delete | P::ManageOrganizationToken => false,
+            P::Read | P::Update | P::Delete | P::ManageOrganizationToken | P::ReadAuditTrail => false,
             P::CreateWorkspace | P::ManageVariableSets => self.workspaces(),
             P::ManageProjects => self.projects(),
             P::ManageMembership => self.membership(),
@@ -170,6 +170,8 @@ permissions! {
     Delete
     /// Create and revoke its own token.
     ManageOrganizationToken
+    /// Read its audit trail.
+    ReadAuditTrail
     /// Create a workspace in the default project. In another project ask [`crate::Grants::project`].
     CreateWorkspace
     /// Manage its variable sets.

@@ -116,6 +116,8 @@ in_organization! {
     DeleteOrganization = Delete;
     /// Create and revoke its own token.
     ManageOrganizationToken = ManageOrganizationToken;
+    /// Read its audit trail.
+    ReadAuditTrail = ReadAuditTrail;
     /// Create a workspace in the default project.
     CreateWorkspace = CreateWorkspace;
     /// Manage its variable sets.

@@ -169,6 +169,11 @@ impl DataKey {
         Self(Secret::new(env.random()))
     }
 
+    /// The key for what is sealed for one purpose of the installation and belongs to no organization.
+    pub fn of_installation(root: &RootKey, purpose: &str) -> Self {
+        Self(Secret::new(root.derive(purpose)))
+    }
+
     /// The form the database keeps: 61 bytes that open only with the root key.
     pub fn sealed(&self, root: &RootKey, env: &Env) -> Vec<u8> {
         let wrapping = Zeroizing::new(root.derive(SEAL_DATA_KEY));

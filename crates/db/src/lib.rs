@@ -9,15 +9,17 @@
 //! committed transaction survives power loss. PostgreSQL runs at READ COMMITTED; a transaction that decides on a row
 //! locks it first by an `UPDATE … RETURNING`.
 //!
-//! Reading order: [`Db`], [`Tx`], [`Arg`], [`migrations`].
+//! Reading order: [`Db`], [`Tx`], [`Witness`] (what a transaction stores besides its own work), [`Arg`], [`migrations`].
 
 mod arg;
 pub mod migrations;
 mod patience;
+mod witness;
 
 pub use arg::Arg;
 pub use patience::Postgres as PostgresPool;
 pub use sqlx::{AssertSqlSafe, FromRow};
+pub use witness::{Statement, Stored, Witness, Witnessed};
 
 use kernel::Error;
 use sqlx::{
@@ -47,7 +49,14 @@ pub enum Db {
 
 /// A transaction that writes. Dropping it without [`Tx::commit`] undoes everything.
 #[derive(Debug)]
-pub enum Tx {
+pub struct Tx {
+    engine: Engine,
+    /// Whether a statement changed something.
+    changed: bool,
+}
+
+#[derive(Debug)]
+enum Engine {
     /// On the one writer.
     Sqlite(Transaction<'static, Sqlite>),
     /// At READ COMMITTED.
@@ -178,11 +187,14 @@ impl Db {
 
     /// Begins a transaction that may write. On SQLite it waits for its turn.
     pub async fn begin(&self) -> Result<Tx, Error> {
-        match self {
-            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
-            Self::Postgres(server) => server.patiently(server.pool.begin()).await.map(Tx::Postgres),
+        if let Some(witnessed) = Witnessed::waiting() {
+            witnessed.ready().await;
         }
-        .map_err(from_sqlx)
+        let engine = match self {
+            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Engine::Sqlite),
+            Self::Postgres(server) => server.patiently(server.pool.begin()).await.map(Engine::Postgres),
+        };
+        Ok(Tx { engine: engine.map_err(from_sqlx)?, changed: false })
     }
 
     /// All rows of a read outside a transaction.
@@ -235,43 +247,69 @@ impl Db {
 impl Tx {
     /// All rows, as this transaction sees them.
     pub async fn all<T: Row>(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<T>, Error> {
-        match self {
-            Self::Sqlite(tx) => run!(&mut **tx, sql, args, fetch_all),
-            Self::Postgres(tx) => run!(&mut **tx, sql, args, fetch_all),
-        }
+        let sql = sql.into_sql_str();
+        let reads = only_reads(sql.as_str());
+        let rows: Vec<T> = match &mut self.engine {
+            Engine::Sqlite(tx) => run!(&mut **tx, sql, args, fetch_all),
+            Engine::Postgres(tx) => run!(&mut **tx, sql, args, fetch_all),
+        }?;
+        self.changed |= !reads && !rows.is_empty();
+        Ok(rows)
     }
 
     /// The first row, as this transaction sees it, if any.
     pub async fn one<T: Row>(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Option<T>, Error> {
-        match self {
-            Self::Sqlite(tx) => run!(&mut **tx, sql, args, fetch_optional),
-            Self::Postgres(tx) => run!(&mut **tx, sql, args, fetch_optional),
-        }
+        let sql = sql.into_sql_str();
+        let reads = only_reads(sql.as_str());
+        let row: Option<T> = match &mut self.engine {
+            Engine::Sqlite(tx) => run!(&mut **tx, sql, args, fetch_optional),
+            Engine::Postgres(tx) => run!(&mut **tx, sql, args, fetch_optional),
+        }?;
+        self.changed |= !reads && row.is_some();
+        Ok(row)
     }
 
     /// Executes one statement; the number of rows that it changed.
     pub async fn exec(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, Error> {
-        match self {
-            Self::Sqlite(tx) => arg::bind_query(sqlx::query(sql), args)
+        let changed = match &mut self.engine {
+            Engine::Sqlite(tx) => arg::bind_query(sqlx::query(sql), args)
                 .execute(&mut **tx)
                 .await
                 .map(|done| done.rows_affected()),
-            Self::Postgres(tx) => arg::bind_query(sqlx::query(sql), args)
+            Engine::Postgres(tx) => arg::bind_query(sqlx::query(sql), args)
                 .execute(&mut **tx)
                 .await
                 .map(|done| done.rows_affected()),
         }
-        .map_err(from_sqlx)
+        .map_err(from_sqlx)?;
+        self.changed |= changed > 0;
+        Ok(changed)
     }
 
-    /// Makes everything that was done durable and visible, at once.
-    pub async fn commit(self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+    /// Makes everything that was done durable and visible, at once; with it what the request's [`Witness`] says.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let witnessed = if self.changed { Witnessed::waiting() } else { None };
+        if let Some(witnessed) = &witnessed {
+            for (sql, args) in witnessed.statements().await {
+                self.exec(sql, args).await?;
+            }
+            witnessed.note(Stored::Perhaps);
         }
-        .map_err(from_sqlx)
+        match self.engine {
+            Engine::Sqlite(tx) => tx.commit().await,
+            Engine::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(from_sqlx)?;
+        if let Some(witnessed) = witnessed {
+            witnessed.note(Stored::Surely);
+        }
+        Ok(())
     }
+}
+
+/// Whether a statement that gives rows changes none.
+fn only_reads(sql: &str) -> bool {
+    sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"))
 }
 
 #[cfg(test)]

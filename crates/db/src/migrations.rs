@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../../../migrations/0001_initial.sql")),
     (2, "sign in", include_str!("../../../migrations/0002_sign_in.sql")),
     (3, "administration", include_str!("../../../migrations/0003_administration.sql")),
+    (4, "audit", include_str!("../../../migrations/0004_audit.sql")),
     (5, "workspaces", include_str!("../../../migrations/0005_workspaces.sql")),
 ];
 

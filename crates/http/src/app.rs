@@ -1,6 +1,8 @@
 //! What every handler and background task may use: one cheap handle.
 
-use crate::{auth::Identities, include::Loaders, limit::Limit, signing::Signing, site::Site};
+use crate::{
+    audit::Trail, auth::Identities, include::Loaders, limit::Limit, origin::Network, signing::Signing, site::Site,
+};
 use blob::{
     keys::{DataKey, RootKey},
     signed::{Signer, TokenHasher},
@@ -48,6 +50,12 @@ pub struct Settings {
     /// Requests that a user, or an address without a token, may make in a second, unless site admins say otherwise;
     /// `None` for any number.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether changes are kept in the audit trail; without it one can measure what it costs.
+    pub audited: bool,
+    /// Days that entries of the audit trail are kept; `None` for ever.
+    pub audit_days: Option<NonZeroU32>,
     /// Seconds that a signed URL of a stored object is good for.
     pub signed_url_seconds: i64,
     /// Bytes of the log of a plan or an apply; what comes after is dropped.
@@ -78,6 +86,9 @@ impl Default for Settings {
             json_body_bytes: 4 << 20,
             state_bytes: 256 << 20,
             requests_per_second: None,
+            trusted_proxies: Vec::new(),
+            audited: true,
+            audit_days: None,
             signed_url_seconds: 25 * 3600,
             log_bytes: 64 << 20,
             plan_timeout_seconds: 2 * 3600,
@@ -116,6 +127,8 @@ pub struct Inner {
     pub(crate) site: Site,
     /// Keys of identity tokens.
     pub(crate) signing: Signing,
+    /// What was changed, until it is in the audit trail.
+    pub audit: Trail,
     /// How an included resource of each type is read.
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
@@ -153,6 +166,7 @@ impl App {
             env,
             db,
             objects,
+            audit: Trail::new(&root_key),
             root_key,
             limit: Limit::default(),
             site: Site::default(),

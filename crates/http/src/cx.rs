@@ -1,7 +1,7 @@
 //! One request, as a handler sees it.
 
 use crate::{
-    App, Error, Reply, Resource, Result,
+    App, Error, Reply, Resource, Result, audit,
     document::{Document, Primary},
     include,
 };
@@ -93,6 +93,7 @@ impl Cx {
 
     /// What the caller holds in an organization: remembered for moments, forgotten when access changes.
     pub async fn grants(&self, organization: &OrganizationId) -> Result<Arc<Grants>> {
+        audit::organization(organization);
         self.app.identities.grants(&self.app, self.actor()?, organization).await
     }
 
@@ -287,6 +288,12 @@ impl Cx {
             query: self.query.clone(),
             body: Mutex::default(),
         }
+    }
+
+    /// The request for what this one changes: the same caller and path, no query, no body.
+    pub(crate) fn sibling(&self) -> Self {
+        let uri = self.uri.path().parse().unwrap_or_else(|_| self.uri.clone());
+        Self { uri, query: Arc::new([]), ..self.fork() }
     }
 
     fn base_link(&self) -> String {

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
 use kernel::{Error, Page, Paged};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json, value::RawValue};
@@ -235,14 +236,15 @@ impl Reply {
         Self::Raw(Box::new(response))
     }
 
-    pub(crate) fn into_response(self) -> Result<Response, Error> {
-        Ok(match self {
+    /// The response, and the document in it, if it has one.
+    pub(crate) fn into_response(self) -> Result<(Response, Option<Bytes>), Error> {
+        let response = match self {
             Self::Document(status, document) => {
-                let mut response =
-                    Response::new(Body::from(serde_json::to_vec(&document).map_err(Error::internal)?));
+                let bytes = Bytes::from(serde_json::to_vec(&document).map_err(Error::internal)?);
+                let mut response = Response::new(Body::from(bytes.clone()));
                 *response.status_mut() = status;
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-                response
+                return Ok((response, Some(bytes)));
             }
             Self::Empty(status) => {
                 let mut response = Response::new(Body::empty());
@@ -258,6 +260,7 @@ impl Reply {
                 response
             }
             Self::Raw(response) => *response,
-        })
+        };
+        Ok((response, None))
     }
 }

@@ -26,8 +26,26 @@ pub fn response(error: &Error, request_id: &str) -> Response {
     response
 }
 
+/// The status of a refusal.
+pub(crate) fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::BadRequest { .. } => StatusCode::BAD_REQUEST,
+        Error::Unauthorized => StatusCode::UNAUTHORIZED,
+        Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        Error::NotFound => StatusCode::NOT_FOUND,
+        Error::Conflict { .. } => StatusCode::CONFLICT,
+        Error::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
+        Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Invalid(_) | Error::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 fn describe(error: &Error, request_id: &str) -> (StatusCode, Value) {
-    let one = |status: StatusCode, title: &str, detail: Option<&str>| {
+    let status = status(error);
+    let one = |title: &str, detail: Option<&str>| {
         let mut object = json!({ "status": status.as_str(), "title": title });
         if let Some(detail) = detail {
             object["detail"] = json!(detail);
@@ -35,17 +53,14 @@ fn describe(error: &Error, request_id: &str) -> (StatusCode, Value) {
         (status, json!([object]))
     };
     match error {
-        Error::BadRequest { title, detail } => one(StatusCode::BAD_REQUEST, title, Some(detail)),
-        Error::Unauthorized => one(StatusCode::UNAUTHORIZED, "unauthorized", None),
-        Error::Forbidden(detail) => one(StatusCode::FORBIDDEN, "forbidden", Some(detail)),
-        Error::NotFound => one(StatusCode::NOT_FOUND, "not found", None),
-        Error::Conflict { title, detail } => one(StatusCode::CONFLICT, title, Some(detail)),
-        Error::PreconditionFailed(detail) => {
-            one(StatusCode::PRECONDITION_FAILED, "Precondition Failed", Some(detail))
-        }
-        Error::TooLarge(detail) => one(StatusCode::PAYLOAD_TOO_LARGE, "payload too large", Some(detail)),
+        Error::BadRequest { title, detail } => one(title, Some(detail)),
+        Error::Unauthorized => one("unauthorized", None),
+        Error::Forbidden(detail) => one("forbidden", Some(detail)),
+        Error::NotFound => one("not found", None),
+        Error::Conflict { title, detail } => one(title, Some(detail)),
+        Error::PreconditionFailed(detail) => one("Precondition Failed", Some(detail)),
+        Error::TooLarge(detail) => one("payload too large", Some(detail)),
         Error::Invalid(attributes) => {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
             let objects: Vec<Value> = attributes
                 .iter()
                 .map(|(attribute, message)| {
@@ -57,24 +72,15 @@ fn describe(error: &Error, request_id: &str) -> (StatusCode, Value) {
                 .collect();
             (status, Value::Array(objects))
         }
-        Error::Unprocessable(detail) => {
-            one(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity", Some(detail))
-        }
+        Error::Unprocessable(detail) => one("unprocessable entity", Some(detail)),
         Error::TooManyRequests(seconds) => one(
-            StatusCode::TOO_MANY_REQUESTS,
             "Too many requests",
             Some(&format!("You have exceeded the API's rate limit; try again in {seconds} s.")),
         ),
-        Error::Unavailable(detail) => {
-            one(StatusCode::SERVICE_UNAVAILABLE, "service unavailable", Some(detail))
-        }
+        Error::Unavailable(detail) => one("service unavailable", Some(detail)),
         Error::Internal(cause) => {
             tracing::error!(request_id, %cause, "internal error");
-            one(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal server error",
-                Some(&format!("The server's log explains request {request_id}.")),
-            )
+            one("internal server error", Some(&format!("The server's log explains request {request_id}.")))
         }
     }
 }

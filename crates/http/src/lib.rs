@@ -5,10 +5,12 @@
 //! OpenAPI document, the metric labels and the tests that visit every operation without a list of their own.
 //!
 //! Reading order: [`App`] (what a handler may use), [`Routes`] (the table), [`Cx`] (one request), [`document`] (what is
-//! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects), [`site`] (what site admins
-//! set), [`signing`] (tokens that others verify).
+//! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects), [`audit`]
+//! (what is kept of every change), [`origin`] and [`limit`], [`site`] (what site admins set), [`signing`] (tokens that
+//! others verify).
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod blobs;
 pub mod cx;
@@ -18,6 +20,7 @@ pub mod include;
 pub mod limit;
 pub mod openapi;
 pub mod operation;
+pub mod origin;
 pub mod patch;
 pub mod serve;
 pub mod signing;

@@ -9,7 +9,6 @@ use kernel::Timestamp;
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    net::IpAddr,
     num::NonZeroU32,
     sync::Mutex,
 };
@@ -17,10 +16,6 @@ use std::{
 /// Locks among which callers are spread, each held for a look into a map.
 const SHARDS: usize = 16;
 const SECOND: i64 = 1_000_000;
-
-/// The address of a request's peer, which the listener puts among the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
 
 /// What callers have spent in the current second.
 #[derive(Debug, Default)]

@@ -1,19 +1,28 @@
 //! From the operation table to a service: routing, who calls, the headers of every answer.
 
 use crate::{
-    Access, App, Cx, Error, Operation, OperationName, Routes,
-    document::MEDIA_TYPE,
-    error,
-    limit::{Allowance, Peer},
+    Access, App, Cx, Error, Operation, OperationName, Routes, audit, document::MEDIA_TYPE, error,
+    limit::Allowance, operation::Handler, origin,
 };
+use authz::TokenKind;
 use axum::{
     Router,
     extract::{Query, RawPathParams, Request},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
     response::Response,
     routing::{MethodFilter, on},
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
+
+/// An operation, and what reads the resource that it changes.
+struct Served {
+    operation: Operation,
+    /// With whether the resource is there after the operation.
+    sibling: Option<(Handler, bool)>,
+}
 
 /// Headers that every answer of the API carries; the command line and the SDK read them (`docs/api-quirks.md`).
 static HEADERS: [(HeaderName, HeaderValue); 6] = [
@@ -33,11 +42,12 @@ pub fn router(app: &App, routes: &Routes) -> Router {
         let path = full_path(operation);
         let method = MethodFilter::try_from(operation.method.clone())
             .expect("the table uses the methods that HTTP defines");
-        let (app, operation) = (app.clone(), Arc::new(operation.clone()));
+        let sibling = if operation.method == Method::GET { None } else { audit::sibling(operation, routes) };
+        let (app, served) = (app.clone(), Arc::new(Served { operation: operation.clone(), sibling }));
         router = router.route(
             &path,
             on(method, move |params: RawPathParams, request: Request| {
-                answer(app.clone(), operation.clone(), params, request)
+                answer(app.clone(), served.clone(), params, request)
             }),
         );
     }
@@ -66,24 +76,30 @@ async fn absent(app: App, request: Request) -> Response {
     finish(error::response(&error, &request_id), &request_id, OperationName("absent"), left)
 }
 
-async fn answer(app: App, operation: Arc<Operation>, params: RawPathParams, request: Request) -> Response {
+async fn answer(app: App, served: Arc<Served>, params: RawPathParams, request: Request) -> Response {
     let request_id = request_id(&app);
     let mut left = None;
-    let result = handle(app, &operation, params, request, request_id.clone(), &mut left).await;
+    let result = handle(app, &served, params, request, request_id.clone(), &mut left).await;
     let response = result.unwrap_or_else(|error| error::response(&error, &request_id));
-    finish(response, &request_id, OperationName(operation.name), left)
+    finish(response, &request_id, OperationName(served.operation.name), left)
 }
 
 async fn handle(
     app: App,
-    operation: &Operation,
+    served: &Served,
     params: RawPathParams,
     request: Request,
     request_id: Arc<str>,
     left: &mut Option<Allowance>,
 ) -> Result<Response, Error> {
+    let operation = &served.operation;
     let (parts, body) = request.into_parts();
     let actor = admit(&app, operation.access, &parts.headers, &parts.extensions, left).await?;
+    // A token for one thing; nothing else is there for it.
+    let for_the_trail = actor.as_ref().is_some_and(|actor| actor.kind() == TokenKind::AuditTrail);
+    if for_the_trail && operation.name != audit::READ {
+        return Err(Error::NotFound);
+    }
     let query = query_pairs(&parts.uri);
     // What no stored text can have is in none.
     if params.iter().any(|(_, value)| value.contains('\0')) {
@@ -102,7 +118,33 @@ async fn handle(
         params: params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         body: Mutex::new(Some(body)),
     };
-    (operation.handler)(cx).await?.into_response()
+    if operation.method != Method::GET {
+        let address = origin::address(&cx.app.settings.trusted_proxies, &cx.headers, &parts.extensions);
+        return change(served, cx, address).await;
+    }
+    Ok((operation.handler)(cx).await?.into_response()?.0)
+}
+
+/// Carries out what may change something, with its entry in the audit trail.
+async fn change(served: &Served, cx: Cx, address: Option<IpAddr>) -> Result<Response, Error> {
+    let operation = &served.operation;
+    let app = cx.app.clone();
+    let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
+    let asked = audit::Asked {
+        id: cx.request_id.clone(),
+        operation: operation.name,
+        method: operation.method.clone(),
+        path: operation.path,
+        // A signed path's parameter is a right.
+        params: if operation.access == Access::Token { cx.params.to_vec() } else { Vec::new() },
+        address,
+        who,
+        token,
+    };
+    let sibling = served.sibling.as_ref().map(|(handler, stays)| audit::documents(&cx, handler, *stays));
+    let work = async { (operation.handler)(cx).await?.into_response() };
+    let (response, _) = audit::observe(&app, asked, sibling, None, work).await?;
+    Ok(response)
 }
 
 /// Who calls, if they may: with a valid token where one is needed, and within their allowance, of which `left` is told.
@@ -122,8 +164,8 @@ async fn admit(
         let allowance = match &known {
             Ok(Some(actor)) => app.limit.take(actor.user_id().as_str(), most, app.now()),
             _ => {
-                let peer = extensions.get().map(|Peer(address)| address.to_string());
-                app.limit.take(&peer.unwrap_or_default(), most, app.now())
+                let address = origin::address(&app.settings.trusted_proxies, headers, extensions);
+                app.limit.take(&address.map(|address| address.to_string()).unwrap_or_default(), most, app.now())
             }
         };
         *left = Some(allowance);

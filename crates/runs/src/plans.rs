@@ -102,7 +102,7 @@ async fn read_apply(cx: Cx) -> Result<Reply> {
 }
 
 async fn plan_json(cx: Cx) -> Result<Reply> {
-    if matches!(cx.actor()?, Actor::Organization { .. } | Actor::Run { .. }) {
+    if matches!(cx.actor()?, Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Run { .. }) {
         return Err(Error::NotFound);
     }
     let (run, ..) = granted::<perm::ReadPlanJson>(&cx).await?;

@@ -18,7 +18,7 @@ use axum::{
 use bytes::{Buf, Bytes};
 use db::args;
 use http_api::{
-    App, Cx, Error, Reply, Result, Routes,
+    App, Cx, Error, Reply, Result, Routes, audit,
     blobs::{self, NewBlob},
 };
 use http_body_util::BodyExt;
@@ -52,6 +52,9 @@ async fn upload(mut cx: Cx) -> Result<Reply> {
     let version = configuration_versions::by_id(&app, &id).await?;
     let workspace =
         workspaces::workspaces::by_id(&app, version.workspace_id.as_str()).await?.ok_or(Error::NotFound)?;
+    audit::organization(&workspace.organization_id);
+    audit::actor(&version.created_by);
+    audit::resource("configuration-versions", &id);
     refuse_used(&app, &version).await?;
     let limits = app.area::<UploadLimits>().0;
     let announced = cx.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());

@@ -8,7 +8,7 @@ use accounts::bootstrap;
 use axum::Router;
 use blob::{keys::RootKey, store::Objects};
 use db::{Db, migrations};
-use http_api::{App, Error, Result, Routes, Settings, app::Parts, blobs, include::Loaders, serve};
+use http_api::{App, Error, Result, Routes, Settings, app::Parts, audit, blobs, include::Loaders, serve};
 use kernel::{Env, Secret};
 use runner::{
     Runner, RunnerConfig,
@@ -164,18 +164,28 @@ impl Assembled {
         let sweeper = blobs::Sweeper::new(&self.app);
         executor::recover(&self.app).await?;
         tokio::spawn(scheduler::run(self.app.clone()));
+        tokio::spawn(audit::keep_chaining(self.app.clone()));
         tokio::spawn(sweep(self.app.clone(), sweeper));
         Ok(())
     }
 }
 
-/// Removes objects that no row names, now and every hour.
+/// Removes what nobody needs any more, now and every hour: objects that no row names, entries of the audit trail that the
+/// operator does not want to keep.
 async fn sweep(app: App, mut sweeper: blobs::Sweeper) {
     loop {
         match sweeper.sweep(&app, ORPHAN_AGE).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed stored objects that nothing refers to"),
             Err(error) => tracing::warn!(%error, "could not look for stored objects that nothing refers to"),
+        }
+        if let Some(days) = app.settings.audit_days {
+            let until = app.now().plus_seconds(-24 * 3600 * i64::from(days.get()));
+            match audit::sweep(&app, until).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "removed old entries of the audit trail"),
+                Err(error) => tracing::warn!(%error, "could not remove old entries of the audit trail"),
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(ORPHAN_AGE) => {}

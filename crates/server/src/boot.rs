@@ -86,6 +86,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), Failure> {
     let ending = ended(app.clone(), options.grace_period)?;
     greeting.say();
     listen::serve(listener, certificates, router, Patience::default(), ending).await?;
+    if let Err(error) = app.audit.flush(&app).await {
+        tracing::warn!(%error, "the next start adds the last entries to the audit trail");
+    }
     app.db.close().await;
     Ok(())
 }
@@ -176,6 +179,9 @@ pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Res
             state_bytes: usize_of(options.state_limit),
             log_bytes: usize_of(options.log_limit),
             requests_per_second: NonZeroU32::new(options.rate_limit),
+            trusted_proxies: options.trusted_proxy.clone(),
+            audited: !options.no_audit,
+            audit_days: NonZeroU32::new(options.audit_days),
             plan_timeout_seconds: options.plan_timeout.as_secs(),
             apply_timeout_seconds: options.apply_timeout.as_secs(),
             force_cancel_cool_off_seconds: seconds(options.force_cancel_after),

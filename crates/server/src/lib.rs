@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod audit;
 pub mod boot;
 pub mod commands;
 pub mod data_dir;

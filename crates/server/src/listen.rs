@@ -8,7 +8,7 @@ mod stall;
 
 use crate::tls::Certificates;
 use axum::{Router, body::Body, extract::Request};
-use http_api::limit::Peer;
+use http_api::origin::Peer;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},

@@ -1,7 +1,7 @@
 //! `ferroform`: reads the command line and hands over.
 
 use clap::{CommandFactory, Parser};
-use ferroform::{boot, commands, doctor, options, user};
+use ferroform::{audit, boot, commands, doctor, options, user};
 use std::{error::Error, io::Write, process::ExitCode};
 
 /// A self-hosted, API-compatible Terraform Enterprise: server, runner and client in one program.
@@ -34,6 +34,8 @@ enum Command {
     Token(commands::TokenArgs),
     /// Make, list and suspend users, and let them sign in, on the server's machine
     User(user::UserArgs),
+    /// Check the audit trail, or write it out, on the server's machine
+    Audit(audit::AuditArgs),
     /// Check what a server with these options needs, and say what to do where something is missing
     Doctor(Box<doctor::DoctorArgs>),
     /// Write completions for a shell
@@ -92,6 +94,7 @@ async fn run(command: Command) -> ExitCode {
         },
         Command::Token(args) => commands::token(args).await,
         Command::User(args) => user::user(args).await,
+        Command::Audit(args) => audit::audit(args).await,
         Command::Doctor(args) => return doctor::doctor(*args).await,
         Command::Version { json } => {
             commands::version(json);

@@ -11,6 +11,7 @@ pub use database::DatabaseSource;
 pub use layers::parse;
 
 use clap::Parser;
+use http_api::origin::Network;
 use std::{path::PathBuf, time::Duration};
 use values::{parse_address, parse_duration, parse_number, parse_size, parse_tls, parse_url};
 
@@ -35,6 +36,16 @@ pub struct ServeOptions {
     /// auto: a certificate authority of its own; off: plain HTTP; CERT,KEY: PEM files
     #[arg(long, value_name = "auto|off|CERT,KEY", env = "FERROFORM_TLS", default_value = "auto", value_parser = parse_tls, help_heading = "Where")]
     pub tls: Tls,
+    /// Proxy, or network of proxies, whose X-Forwarded-For tells where a request comes from; others' says nothing
+    /// (repeatable, or separated by commas)
+    #[arg(
+        long,
+        value_name = "CIDR",
+        env = "FERROFORM_TRUSTED_PROXY",
+        value_delimiter = ',',
+        help_heading = "Where"
+    )]
+    pub trusted_proxy: Vec<Network>,
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseSource,
@@ -158,6 +169,12 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", env = "FERROFORM_DATABASE_CONNECTIONS", default_value = "8", value_parser = parse_number::<u32>, help_heading = LIMITS)]
     pub database_connections: u32,
 
+    /// Days that the audit trail's entries are kept; 0 is for ever
+    #[arg(long, value_name = "DAYS", env = "FERROFORM_AUDIT_DAYS", default_value = "0", value_parser = parse_number::<u32>, help_heading = "Watching it")]
+    pub audit_days: u32,
+    /// Keep no audit trail: only to measure what it costs
+    #[arg(long, env = "FERROFORM_NO_AUDIT", hide = true, help_heading = "Watching it")]
+    pub no_audit: bool,
     /// Form of the log on standard error
     #[arg(
         long,

@@ -12,7 +12,7 @@ use crate::{
 use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use db::args;
-use http_api::{App, Cx, Error, Reply, Result, Routes, blobs};
+use http_api::{App, Cx, Error, Reply, Result, Routes, audit, blobs};
 use kernel::ids::BlobId;
 use workspaces::workspaces::hold;
 
@@ -55,10 +55,18 @@ fn superseded(version: &StateVersion) -> Error {
     ))
 }
 
+/// A signed URL tells nobody's name, so the trail is told whose version this is.
+fn audited(version: &StateVersion) {
+    audit::organization(&version.organization_id);
+    audit::actor(&version.created_by);
+    audit::resource("state-versions", version.id.as_str());
+}
+
 async fn upload(mut cx: Cx) -> Result<Reply> {
     let id = cx.app.verify_signed(UPLOAD, cx.path("token"))?;
     let app = cx.app.clone();
     let version = versions::by_id(&app, &id).await?;
+    audited(&version);
     if version.status == "discarded" {
         return Err(superseded(&version));
     }
@@ -99,6 +107,7 @@ async fn upload_json(mut cx: Cx) -> Result<Reply> {
     let id = cx.app.verify_signed(UPLOAD_JSON, cx.path("token"))?;
     let app = cx.app.clone();
     let version = versions::by_id(&app, &id).await?;
+    audited(&version);
     if version.status != "pending" && version.status != "finalized" {
         return Err(superseded(&version));
     }

@@ -47,7 +47,7 @@ pub struct StateVersion {
     /// The engine's JSON of it, where a client gave it.
     pub json_blob_id: Option<BlobId>,
     run_id: Option<RunId>,
-    created_by: UserId,
+    pub(crate) created_by: UserId,
     terraform_version: Option<String>,
     details: String,
     created_at: Timestamp,

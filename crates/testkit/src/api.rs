@@ -104,6 +104,17 @@ impl Api {
 
     /// Sends a request to a path below `/api/v2`, or to a whole URL.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send_with(method, path, body, &[]).await
+    }
+
+    /// The same with further headers.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let url =
             if path.starts_with("http") { path.to_owned() } else { format!("{}/api/v2{path}", self.url) };
         let mut request = self.http.request(method.clone(), &url);
@@ -112,6 +123,9 @@ impl Api {
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/vnd.api+json").body(body.to_string());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         answer(format!("{method} {path}"), request).await
     }

@@ -4,14 +4,17 @@ use crate::{
     api::Api,
     database::{Database, PostgresDatabase},
 };
+use axum::Extension;
 use ferroform::assemble::{Assembled, Blueprint, assemble};
 use futures_util::FutureExt;
+use http_api::origin::{Network, Peer};
 use kernel::{Env, Secret};
 use runner::{Signal, engine::EngineConfig, sandbox::SandboxConfig};
 use runs::jobs::Jobs;
 use std::{
     any::Any,
     future::Future,
+    net::{IpAddr, Ipv4Addr},
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
     pin::Pin,
@@ -38,11 +41,13 @@ pub struct Settings {
     /// Clock and randomness. `Env::fixed` for a test that compares ids or times; the real one otherwise, which
     /// `advance` moves too.
     pub env: Env,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { runners: 2, archives: slug::Limits::default(), env: Env::real() }
+        Self { runners: 2, archives: slug::Limits::default(), env: Env::real(), trusted_proxies: Vec::new() }
     }
 }
 
@@ -148,6 +153,7 @@ impl TestServer {
             settings: http_api::Settings {
                 url: url.clone(),
                 upload_bytes: settings.archives.compressed_bytes,
+                trusted_proxies: settings.trusted_proxies,
                 ..http_api::Settings::default()
             },
             runners: settings.runners,
@@ -165,7 +171,9 @@ impl TestServer {
         };
         let assembled = assemble(blueprint).await.expect("the application can be assembled");
         assembled.start(Some(&Secret::from(ADMIN))).await.expect("the background work begins");
-        let router = assembled.router.clone();
+        // As the listener of the program tells it.
+        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let router = assembled.router.clone().layer(Extension(peer));
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a loopback listener does not fail");
         });

@@ -30,6 +30,16 @@ static HEADERS: [(HeaderName, HeaderValue); 4] = [
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
 ];
 
+impl http_api::audit::Answered for Answer {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn document(&self) -> Option<&Bytes> {
+        None
+    }
+}
+
 impl Answer {
     /// 200 with a page.
     pub(crate) fn page(markup: Markup) -> Self {

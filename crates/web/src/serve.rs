@@ -18,7 +18,7 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use futures_util::future::BoxFuture;
-use http_api::{App, Error, OperationName, Result};
+use http_api::{App, Error, OperationName, Result, audit};
 use std::sync::Arc;
 
 /// Who may see a page at all.
@@ -138,6 +138,21 @@ async fn respond(app: App, route: Arc<Route>, params: RawPathParams, request: Re
     response
 }
 
+/// What the audit trail is told of a form. The parameters of paths here may be secrets, so they are left out.
+fn asked(route: &Route, visit: &Visit) -> audit::Asked {
+    let session = visit.session.as_ref();
+    audit::Asked {
+        id: visit.request_id.as_str().into(),
+        operation: route.name,
+        method: route.method.clone(),
+        path: route.path,
+        params: Vec::new(),
+        address: visit.address,
+        who: session.map(|s| audit::Who { id: s.user_id.to_string(), name: Some(s.username.clone()) }),
+        token: session.map(|s| audit::TokenShown { id: s.id.to_string(), kind: "session".to_owned() }),
+    }
+}
+
 async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
     if route.needs == Needs::Session && visit.session.is_none() {
         return Answer::see_other(sign_in::address(&route.method, &visit.uri));
@@ -156,7 +171,13 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
         };
     }
     let (session, request_id) = (visit.session.clone(), visit.request_id.clone());
-    match (route.handler)(visit).await {
+    let result = if route.method == Method::POST {
+        let (app, asked) = (visit.app.clone(), asked(route, &visit));
+        audit::observe(&app, asked, None, None, (route.handler)(visit)).await
+    } else {
+        (route.handler)(visit).await
+    };
+    match result {
         Ok(answer) => answer,
         Err(error) => failure(&error, &request_id, session.as_ref()),
     }

@@ -3,9 +3,9 @@
 use accounts::sessions::{self, Session};
 use axum::{
     body::Body,
-    http::{Extensions, HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, Uri, header, request::Parts},
 };
-use http_api::{App, Error, Result, limit::Peer};
+use http_api::{App, Error, Result, origin};
 use http_body_util::{BodyExt, Limited};
 use kernel::{Secret, ids::UserId};
 use std::net::IpAddr;
@@ -42,8 +42,8 @@ pub(crate) enum Refused {
 
 impl Visit {
     pub(crate) async fn begin(app: App, params: Vec<(String, String)>, parts: Parts) -> Result<Self> {
-        let address = parts.extensions.get().map(|Peer(address)| *address);
-        allow(&app, &parts.extensions)?;
+        let address = origin::address(&app.settings.trusted_proxies, &parts.headers, &parts.extensions);
+        allow(&app, address)?;
         let shown = cookie(&parts.headers, &session_cookie_name(&app)).map(Secret::from);
         let session = match &shown {
             Some(secret) => sessions::find(&app, secret.expose()).await?,
@@ -144,10 +144,10 @@ impl Visit {
 }
 
 /// Pages count against an address's allowance like requests without a token.
-fn allow(app: &App, extensions: &Extensions) -> Result<()> {
+fn allow(app: &App, address: Option<IpAddr>) -> Result<()> {
     let Some(most) = app.site().general.requests_per_second(&app.settings) else { return Ok(()) };
-    let peer = extensions.get().map(|Peer(address)| address.to_string());
-    if app.limit.take(&peer.unwrap_or_default(), most, app.now()).is_exceeded() {
+    let address = address.map(|address| address.to_string());
+    if app.limit.take(&address.unwrap_or_default(), most, app.now()).is_exceeded() {
         return Err(Error::TooManyRequests(1));
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The scenarios, in groups that can be chosen with `--only`.
 
+mod audit;
 mod cli;
 mod logs;
 pub(crate) mod process;
@@ -23,6 +24,8 @@ pub(crate) enum Group {
     State,
     /// Reading one workspace, and lists of many
     Reads,
+    /// Writes with and without the audit trail
+    Audit,
     /// Terraform's own command line through the `cloud` block
     Cli,
 }
@@ -38,6 +41,7 @@ impl Group {
             Self::Logs => logs::measure(setting, report),
             Self::State => state::measure(setting, report),
             Self::Reads => reads::measure(setting, report),
+            Self::Audit => audit::measure(setting, report),
             Self::Cli => cli::measure(setting, report),
         }
     }

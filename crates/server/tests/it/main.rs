@@ -8,6 +8,8 @@
 mod acceptance;
 mod admin;
 mod administration;
+mod audit;
+mod audited;
 mod examples;
 mod exec;
 mod matrix;

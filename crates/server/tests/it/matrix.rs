@@ -13,15 +13,15 @@ use testkit::{Api, TestServer, archive, on_both};
 const CALLERS: [&str; 6] = ["nobody", "foreign", "read", "plan", "organization", "owner"];
 
 /// An organization with one of everything, and the callers' tokens.
-struct House {
-    org: String,
+pub(super) struct House {
+    pub(super) org: String,
     /// Ids for the parameters of paths, by what stands before them.
-    ids: BTreeMap<&'static str, String>,
-    callers: BTreeMap<&'static str, Api>,
+    pub(super) ids: BTreeMap<&'static str, String>,
+    pub(super) callers: BTreeMap<&'static str, Api>,
 }
 
 impl House {
-    async fn build(server: &TestServer, number: u32, furnished: Furnished) -> Self {
+    pub(super) async fn build(server: &TestServer, number: u32, furnished: Furnished) -> Self {
         let admin = server.admin();
         let (org, other) = (format!("acme{number}"), format!("other{number}"));
         admin.organization(&org).await;
@@ -46,7 +46,7 @@ impl House {
 
 /// How the runs and states of a house were made.
 #[derive(Clone, Copy, PartialEq)]
-enum Furnished {
+pub(super) enum Furnished {
     /// By the engine: there is something to read in everything.
     Really,
     /// By requests alone, which is quick: whoever may change it gets past authorization just the same.
@@ -187,7 +187,7 @@ async fn export(
 }
 
 /// The path with its parameters filled in: `{organization}` and `{name}` by name, others by what stands before them.
-fn fill(path: &str, org: &str, ids: &BTreeMap<&'static str, String>) -> String {
+pub(super) fn fill(path: &str, org: &str, ids: &BTreeMap<&'static str, String>) -> String {
     let mut filled: Vec<String> = Vec::new();
     let parts: Vec<&str> = path.split('/').collect();
     for (index, part) in parts.iter().enumerate() {

@@ -58,6 +58,11 @@ impl House {
         self.server = Server::start_by(command.args(["--listen", &listen]));
     }
 
+    /// The server's data directory.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The folder that is pushed.
     pub(super) fn folder(&self) -> PathBuf {
         self.dir.path().join("configuration")

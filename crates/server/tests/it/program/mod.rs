@@ -1,5 +1,6 @@
 //! The binary `ferroform` as an operator meets it: a process with options, files, signals and an exit code.
 
+mod audit;
 mod client;
 mod commands;
 mod engineless;
