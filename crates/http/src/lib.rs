@@ -16,6 +16,7 @@ pub mod blobs;
 pub mod cx;
 pub mod document;
 pub mod error;
+mod etag;
 pub mod include;
 pub mod limit;
 pub mod openapi;

@@ -8,7 +8,7 @@ use authz::TokenKind;
 use axum::{
     Router,
     extract::{Query, RawPathParams, Request},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::Response,
     routing::{MethodFilter, on},
 };
@@ -122,7 +122,14 @@ async fn handle(
         let address = origin::address(&cx.app.settings.trusted_proxies, &cx.headers, &parts.extensions);
         return change(served, cx, address).await;
     }
-    Ok((operation.handler)(cx).await?.into_response()?.0)
+    let known: Vec<HeaderValue> = cx.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
+    let (response, document) = (operation.handler)(cx).await?.into_response()?;
+    Ok(match document {
+        Some(document) if operation.access != Access::Signed => {
+            etag::conditional(response, &document, &known)
+        }
+        _ => response,
+    })
 }
 
 /// Carries out what may change something, with its entry in the audit trail.
@@ -199,6 +206,7 @@ fn finish(
     left: Option<Allowance>,
 ) -> Response {
     response.extensions_mut().insert(name);
+    let unmodified = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     for (header, value) in &HEADERS {
         headers.entry(header).or_insert_with(|| value.clone());
@@ -209,7 +217,7 @@ fn finish(
     if let Some(left) = left {
         left.say(headers);
     }
-    if !headers.contains_key(header::CONTENT_TYPE) {
+    if !headers.contains_key(header::CONTENT_TYPE) && !unmodified {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     }
     response

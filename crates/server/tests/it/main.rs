@@ -18,6 +18,7 @@ mod program;
 mod queries;
 mod remote_state;
 mod retention;
+mod repeated;
 mod secrets;
 mod seed;
 mod sign_in;
