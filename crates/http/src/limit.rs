@@ -1,8 +1,8 @@
-//! How many requests a second one caller may make. Off unless the operator or a site admin sets a limit.
+//! How many requests a second one caller may make: 30, unless the operator or a site admin sets another limit or none.
 //!
 //! A caller is a user with all their tokens together, or an address without a valid token, as on TFE. Seconds are counted
-//! one by one: the allowance is whole again at the next. The answer's headers say what is left, and while a limit is set
-//! the SDKs keep themselves below it (`docs/api-quirks.md`). Signed URLs are free: their holders upload and follow logs.
+//! one by one: the allowance is whole again at the next. The answer's headers say what is left; to a tight limit the SDKs
+//! keep themselves (`docs/api-quirks.md`). Signed URLs are free: their holders upload and follow logs.
 
 use axum::http::{HeaderMap, HeaderValue};
 use kernel::Timestamp;
@@ -12,6 +12,12 @@ use std::{
     num::NonZeroU32,
     sync::Mutex,
 };
+
+/// The operation by which the SDK asks how often it may call.
+pub(crate) const PING: &str = "server.ping.read";
+/// A limit of so many, or more, is not announced there. The SDK would send two thirds of it at most, and the command line
+/// needs longer for a plan then; both stay below by themselves, and take a refusal well.
+const AMPLE: u32 = 30;
 
 /// Locks among which callers are spread, each held for a look into a map.
 const SHARDS: usize = 16;
@@ -68,6 +74,11 @@ impl Allowance {
     /// Whether this request is one too many.
     pub fn is_exceeded(self) -> bool {
         self.spent > self.limit
+    }
+
+    /// Whether clients must know the limit to keep below it.
+    pub(crate) fn is_tight(self) -> bool {
+        self.limit < AMPLE
     }
 
     /// Says it in the headers that TFE has for it. `X-RateLimit-Reset` is seconds to wait, with a fraction, not an instant.

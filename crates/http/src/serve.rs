@@ -1,8 +1,12 @@
 //! From the operation table to a service: routing, who calls, the headers of every answer.
 
 use crate::{
-    Access, App, Cx, Error, Operation, OperationName, Routes, audit, document::MEDIA_TYPE, error,
-    limit::Allowance, operation::Handler, origin,
+    Access, App, Cx, Error, Operation, OperationName, Routes, audit,
+    document::MEDIA_TYPE,
+    error,
+    limit::{self, Allowance},
+    operation::Handler,
+    origin,
 };
 use authz::TokenKind;
 use axum::{
@@ -214,7 +218,9 @@ fn finish(
     if let Ok(id) = HeaderValue::try_from(request_id) {
         headers.insert("x-request-id", id);
     }
-    if let Some(left) = left {
+    if let Some(left) = left
+        && (left.is_tight() || name.0 != limit::PING)
+    {
         left.say(headers);
     }
     if !headers.contains_key(header::CONTENT_TYPE) && !unmodified {

@@ -154,7 +154,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "SIZE", env = "FERROFORM_LOG_LIMIT", default_value = "64MiB", value_parser = parse_size, help_heading = LIMITS)]
     pub log_limit: u64,
     /// Requests a second from one user, with all their tokens, or from one address without a token; 0 is no limit
-    #[arg(long, value_name = "N", env = "FERROFORM_RATE_LIMIT", default_value = "0", value_parser = parse_number::<u32>, help_heading = LIMITS)]
+    #[arg(long, value_name = "N", env = "FERROFORM_RATE_LIMIT", default_value = "30", value_parser = parse_number::<u32>, help_heading = LIMITS)]
     pub rate_limit: u32,
     /// Memory that each process of a run may use; 0 is no limit
     #[arg(long, value_name = "SIZE", env = "FERROFORM_RUN_MEMORY", default_value = "4GiB", value_parser = parse_size, help_heading = LIMITS)]

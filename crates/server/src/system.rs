@@ -29,7 +29,7 @@ async fn discovery(cx: Cx) -> Result<Reply> {
     Ok(Reply::json(&services))
 }
 
-/// Without `X-RateLimit-Limit`, by which the SDK would slow itself down, unless the operator has set a limit.
+/// Without `X-RateLimit-Limit`, by which the SDK would slow itself down, unless the operator has set a tight limit.
 async fn ping(_: Cx) -> Result<Reply> {
     Ok(Reply::Empty(StatusCode::NO_CONTENT))
 }

@@ -115,6 +115,7 @@ impl Program {
             .arg(self.dir.path().join("disk/data"))
             .args(more)
             .env("FERROFORM_ADMIN_TOKEN", ADMIN)
+            .env("FERROFORM_RATE_LIMIT", "0")
             .env("FERROFORM_DATABASE", self.database().unwrap_or("sqlite"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

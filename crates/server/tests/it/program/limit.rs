@@ -47,8 +47,17 @@ async fn beyond_the_limit_a_request_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test]
-async fn the_sdk_is_told_the_limit_only_where_there_is_one_and_push_keeps_to_it() {
-    let house = House::open(&["--tls", "off"]).await;
+async fn the_sdk_is_told_a_tight_limit_alone_and_push_keeps_to_it() {
+    let usual = House::open_with(&["--tls", "off"], |command| {
+        command.env_remove("FERROFORM_RATE_LIMIT");
+    });
+    let usual = usual.await;
+    let (_, headers, _) = ask(&usual, "/api/v2/account/details", &usual.token).await;
+    assert_eq!(headers["x-ratelimit-limit"], "30");
+    let (_, headers, _) = ask(&usual, "/api/v2/ping", &usual.token).await;
+    assert!(!headers.contains_key("x-ratelimit-limit"), "{headers:?}");
+    until_refused(&usual, &usual.token).await;
+    let house = House::open(&["--tls", "off", "--rate-limit", "0"]).await;
     let (status, headers, _) = ask(&house, "/api/v2/ping", &house.token).await;
     assert_eq!(status, 204);
     assert!(!headers.keys().any(|name| name.as_str().contains("ratelimit")), "{headers:?}");

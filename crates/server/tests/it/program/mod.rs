@@ -78,7 +78,8 @@ impl Server {
         command.arg(dir).args(more);
         // Flags may choose otherwise.
         command.env("FERROFORM_LISTEN", "127.0.0.1:0").env("FERROFORM_NO_ENGINE_DOWNLOAD", "true");
-        command.env("FERROFORM_LOG_FORMAT", "json");
+        // Tests ask more often than people do.
+        command.env("FERROFORM_LOG_FORMAT", "json").env("FERROFORM_RATE_LIMIT", "0");
         command
     }
 
