@@ -1,7 +1,8 @@
 //! What every handler and background task may use: one cheap handle.
 
 use crate::{
-    audit::Trail, auth::Identities, include::Loaders, limit::Limit, origin::Network, signing::Signing, site::Site,
+    audit::Trail, auth::Identities, idempotency::Keys, include::Loaders, limit::Limit, origin::Network,
+    signing::Signing, site::Site,
 };
 use blob::{
     keys::{DataKey, RootKey},
@@ -129,6 +130,8 @@ pub struct Inner {
     pub(crate) signing: Signing,
     /// What was changed, until it is in the audit trail.
     pub audit: Trail,
+    /// Requests with an `Idempotency-Key`.
+    pub idempotency: Keys,
     /// How an included resource of each type is read.
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
@@ -167,6 +170,7 @@ impl App {
             db,
             objects,
             audit: Trail::new(&root_key),
+            idempotency: Keys::new(&root_key),
             root_key,
             limit: Limit::default(),
             site: Site::default(),

@@ -26,6 +26,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chain::Outcome;
+pub(crate) use chain::hex;
 use db::{Statement, Stored, Witness, Witnessed, args};
 use entry::ResourceNamed;
 use futures_util::{

@@ -296,6 +296,11 @@ impl Cx {
         Self { uri, query: Arc::new([]), ..self.fork() }
     }
 
+    /// Gives back the body that was taken.
+    pub(crate) fn put_back(&mut self, body: Body) {
+        *self.body.get_mut().expect("no holder of this lock panics") = Some(body);
+    }
+
     fn base_link(&self) -> String {
         let kept: Vec<&str> = self
             .uri

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`App`] (what a handler may use), [`Routes`] (the table), [`Cx`] (one request), [`document`] (what is
 //! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects), [`audit`]
-//! (what is kept of every change), [`origin`] and [`limit`], [`site`] (what site admins set), [`signing`] (tokens that
-//! others verify).
+//! (what is kept of every change), [`idempotency`], [`origin`] and [`limit`], [`site`] (what site admins set), [`signing`]
+//! (tokens that others verify).
 
 pub mod app;
 pub mod audit;
@@ -17,6 +17,7 @@ pub mod cx;
 pub mod document;
 pub mod error;
 mod etag;
+pub mod idempotency;
 pub mod include;
 pub mod limit;
 pub mod openapi;

@@ -3,7 +3,8 @@
 use crate::{
     Access, App, Cx, Error, Operation, OperationName, Routes, audit,
     document::MEDIA_TYPE,
-    error,
+    error, etag,
+    idempotency::{self, Verdict},
     limit::{self, Allowance},
     operation::Handler,
     origin,
@@ -136,9 +137,14 @@ async fn handle(
     })
 }
 
-/// Carries out what may change something, with its entry in the audit trail.
-async fn change(served: &Served, cx: Cx, address: Option<IpAddr>) -> Result<Response, Error> {
+/// Carries out what may change something, once for each key of the client's, with its entry in the audit trail.
+async fn change(served: &Served, mut cx: Cx, address: Option<IpAddr>) -> Result<Response, Error> {
     let operation = &served.operation;
+    let ticket = match idempotency::look(&mut cx, operation).await? {
+        Verdict::Known(response) => return Ok(response),
+        Verdict::NoKey => None,
+        Verdict::First(ticket) => Some(ticket),
+    };
     let app = cx.app.clone();
     let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
     let asked = audit::Asked {
@@ -153,9 +159,13 @@ async fn change(served: &Served, cx: Cx, address: Option<IpAddr>) -> Result<Resp
         token,
     };
     let sibling = served.sibling.as_ref().map(|(handler, stays)| audit::documents(&cx, handler, *stays));
+    let also = ticket.as_ref().map(idempotency::Ticket::statements);
     let work = async { (operation.handler)(cx).await?.into_response() };
-    let (response, _) = audit::observe(&app, asked, sibling, None, work).await?;
-    Ok(response)
+    let (response, document) = audit::observe(&app, asked, sibling, also, work).await?;
+    match ticket {
+        Some(ticket) => ticket.keep(response, document.as_ref()).await,
+        None => Ok(response),
+    }
 }
 
 /// Who calls, if they may: with a valid token where one is needed, and within their allowance, of which `left` is told.

@@ -8,7 +8,9 @@ use accounts::bootstrap;
 use axum::Router;
 use blob::{keys::RootKey, store::Objects};
 use db::{Db, migrations};
-use http_api::{App, Error, Result, Routes, Settings, app::Parts, audit, blobs, include::Loaders, serve};
+use http_api::{
+    App, Error, Result, Routes, Settings, app::Parts, audit, blobs, idempotency, include::Loaders, serve,
+};
 use kernel::{Env, Secret};
 use runner::{
     Runner, RunnerConfig,
@@ -171,7 +173,7 @@ impl Assembled {
 }
 
 /// Removes what nobody needs any more, now and every hour: objects that no row names, entries of the audit trail that the
-/// operator does not want to keep.
+/// operator does not want to keep, old idempotency keys.
 async fn sweep(app: App, mut sweeper: blobs::Sweeper) {
     loop {
         match sweeper.sweep(&app, ORPHAN_AGE).await {
@@ -186,6 +188,9 @@ async fn sweep(app: App, mut sweeper: blobs::Sweeper) {
                 Ok(removed) => tracing::info!(removed, "removed old entries of the audit trail"),
                 Err(error) => tracing::warn!(%error, "could not remove old entries of the audit trail"),
             }
+        }
+        if let Err(error) = idempotency::sweep(&app).await {
+            tracing::warn!(%error, "could not remove old idempotency keys");
         }
         tokio::select! {
             () = tokio::time::sleep(ORPHAN_AGE) => {}
