@@ -179,6 +179,8 @@ fn job(run: &str, phase: Phase) -> Job {
         debugging: false,
         plan_only: false,
         variables: Vec::new(),
+        files: Vec::new(),
+        refusal: None,
         run_variables: Vec::new(),
         ssh_key: None,
         timeout: Duration::from_secs(60),

@@ -70,6 +70,21 @@ pub struct Variable {
     pub priority: bool,
 }
 
+/// Stands in the content of a [`SecretFile`] for the folder in which all of them are.
+pub const FOLDER: &str = "{folder}";
+
+/// A file that the engine, its providers and modules may read while the phase lasts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// Its name.
+    pub name: String,
+    /// Its content, in which [`FOLDER`] is replaced. Never written to `begun.json`; masked in logs.
+    #[serde(skip)]
+    pub content: Secret,
+    /// The environment variable that says where it is.
+    pub variable: String,
+}
+
 /// A command of the engine that a run carries out in place of a plan: `import`, `state mv`, `console` …
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
@@ -142,6 +157,12 @@ pub struct Job {
     pub plan_only: bool,
     /// Workspace variables.
     pub variables: Vec<Variable>,
+    /// Files that environment variables point to.
+    #[serde(default)]
+    pub files: Vec<SecretFile>,
+    /// Why the phase cannot be set up, as the server knows already. The run fails with it.
+    #[serde(default)]
+    pub refusal: Option<String>,
     /// The run's own variables, as HCL literals. They beat everything else. Never written to `job.json`.
     #[serde(skip)]
     pub run_variables: Vec<(String, String)>,
@@ -347,6 +368,8 @@ pub(crate) mod tests {
             debugging: false,
             plan_only: false,
             variables: Vec::new(),
+            files: Vec::new(),
+            refusal: None,
             run_variables: Vec::new(),
             ssh_key: None,
             timeout: Duration::from_secs(60),

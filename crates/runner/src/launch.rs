@@ -131,6 +131,8 @@ impl Launcher<'_> {
         }
         command.envs(self.config.environment.iter().map(|(key, value)| (key, value)));
         command.envs(&environment.variables);
+        let folder = self.dir.secrets(self.job.phase);
+        command.envs(self.job.files.iter().map(|file| (file.variable.as_str(), folder.join(&file.name))));
         Ok(command)
     }
 

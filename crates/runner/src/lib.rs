@@ -37,7 +37,7 @@ mod watch;
 mod workdir;
 
 pub use job::{
-    Boxed, Category, Control, ControlError, Counts, Job, Operated, Operation, Outcome, Phase, PlanArtifacts,
-    Signal, Variable,
+    Boxed, Category, Control, ControlError, Counts, FOLDER, Job, Operated, Operation, Outcome, Phase,
+    PlanArtifacts, SecretFile, Signal, Variable,
 };
 pub use runner::{Leftover, Runner, RunnerConfig};

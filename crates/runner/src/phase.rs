@@ -104,6 +104,9 @@ impl Execution {
     }
 
     async fn set_up(&self, preamble: &mut Vec<u8>) -> Result<Start, Setup> {
+        if let Some(why) = &self.job.refusal {
+            return Err(Setup::Layout(why.clone()));
+        }
         let inputs = self.inputs().await?;
         let engine = match &inputs {
             Inputs::Plan { .. } => self.engine(self.job.version.as_deref()).await?,
@@ -247,7 +250,9 @@ impl Execution {
     async fn finish(&self, started: Started) -> Outcome {
         let Started { engine, group, log, folder, age } = started;
         let sensitive = self.job.variables.iter().filter(|variable| variable.sensitive);
-        let masker = Masker::new(sensitive.map(|variable| (variable.value.expose().as_str(), variable.hcl)));
+        let values = sensitive.map(|variable| (variable.value.expose().as_str(), variable.hcl));
+        let files = self.job.files.iter().map(|file| (file.content.expose().as_str(), false));
+        let masker = Masker::new(values.chain(files));
         let tail = Tail::new(log, masker);
         let mut following = Following { execution: self, tail, stop: self.dir.interrupted(), rescued: None };
         if let Some(group) = group {

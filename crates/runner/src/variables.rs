@@ -150,7 +150,7 @@ impl Environment {
                 Ok(n @ 1..=256) => self.parallelism = Some(n),
                 _ => self.note(key, "it is not a number from 1 to 256"),
             }
-        } else if key.starts_with("TFC_") || key.starts_with("TFE_") || RESERVED.contains(&key) {
+        } else if is_reserved(key) {
             self.note(key, "the name is reserved");
         } else if is_shell_name(key) {
             self.variables.insert(key.to_owned(), value.to_owned());
@@ -179,6 +179,12 @@ impl Environment {
     fn note(&mut self, key: &str, why: &str) {
         self.notes.push(format!("Environment variable {key:?} was left out: {why}."));
     }
+}
+
+/// Whether a name is not for the user to set. Tokens of the run's identity come with the job's variables.
+fn is_reserved(key: &str) -> bool {
+    let ours = key.starts_with("TFC_") || key.starts_with("TFE_") || RESERVED.contains(&key);
+    ours && !key.starts_with("TFC_WORKLOAD_IDENTITY_TOKEN")
 }
 
 fn is_shell_name(name: &str) -> bool {

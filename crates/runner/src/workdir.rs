@@ -9,6 +9,7 @@
 //!   plan/ or apply/         what the engine may write to; its HOME
 //!     config/  tmp/  state/<workspace>/terraform.tfstate
 //!     *.tfvars, input       variables files; what an operation reads
+//!     secrets/              files that environment variables point to
 //!     exits, hidden         how the steps ended, and what those printed that are silent while they succeed
 //!     plan.tfplan, show.out, generated.tf
 //! ```
@@ -21,7 +22,7 @@
 use crate::{
     engine::Origin,
     folder::Folder,
-    job::{Job, Phase},
+    job::{FOLDER, Job, Phase},
     layout,
     pack::Facts,
     phase::Stop,
@@ -106,6 +107,11 @@ impl RunDir {
 
     pub(crate) fn phase(&self, phase: Phase) -> PathBuf {
         self.path.join(phase.name())
+    }
+
+    /// Where the files of [`Job::files`] are.
+    pub(crate) fn secrets(&self, phase: Phase) -> PathBuf {
+        self.phase(phase).join("secrets")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -253,6 +259,14 @@ impl RunDir {
         private_folder(&self.phase(job.phase).join("tmp"))?;
         for (name, content) in files {
             fs::write(self.phase(job.phase).join(name), content)?;
+        }
+        if !job.files.is_empty() {
+            let folder = self.secrets(job.phase);
+            private_folder(&folder)?;
+            for file in &job.files {
+                let content = file.content.expose().replace(FOLDER, &folder.to_string_lossy());
+                fs::write(folder.join(&file.name), content)?;
+            }
         }
         // Also without a state: a workspace exists for the engine when its folder does.
         let folder = self.state_folder(job);

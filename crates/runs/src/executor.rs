@@ -11,6 +11,7 @@ pub use recovery::{recover, stop_orphans};
 
 use crate::{
     configuration_versions,
+    identity::{self, Bearer, Identity},
     jobs::Jobs,
     life::{self, Counts, Event},
     logs::{self, LiveLog},
@@ -214,7 +215,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     }
     let key = app.data_key(&run.row.organization_id).await?;
     let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
-    let variables: Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    let mut variables: Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
     let admin: AdminSettings = serde_json::from_str(&admin).map_err(Error::internal)?;
     let seconds = match phase {
         Phase::Plan => admin.plan_seconds(app),
@@ -223,6 +224,22 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
     let version = Some(run.options.terraform_version.clone()).filter(|version| version != "latest");
     let Rules { refused, deprecated, own } = tool_versions::rules(app, &workspace.engine).await?;
     let own = own.into_iter().find(|(own, _)| version.as_ref() == Some(own));
+    let project = projects::name_of(app, &workspace.project_id).await?;
+    let bearer = Bearer {
+        organization: (workspace.organization_id.as_str(), &workspace.organization),
+        project: (workspace.project_id.as_str(), &project),
+        workspace: (workspace.id.as_str(), &workspace.name),
+        run: run.id(),
+        phase,
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX / 2),
+    };
+    let (identity, refusal) = match identity::provide(app, &bearer, &variables.workspace).await? {
+        Ok(identity) => (identity, None),
+        Err(why) => (Identity::default(), Some(why)),
+    };
+    variables.workspace.retain(|variable| !identity::is_asking(variable));
+    let mut given = with_own_token(app, run, seconds, variables.workspace);
+    given.extend(identity.variables);
     Ok(Job {
         run: run.id().clone(),
         phase,
@@ -230,7 +247,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         organization: workspace.organization.clone(),
         workspace: workspace.name.clone(),
         workspace_id: workspace.id.clone(),
-        project: projects::name_of(app, &workspace.project_id).await?,
+        project,
         configuration_version: run.row.configuration_version_id.clone(),
         tool: if workspace.engine == "tofu" { Tool::Tofu } else { Tool::Terraform },
         own: own.map(|(_, archs)| archs.into_iter().map(archive).collect()),
@@ -248,7 +265,9 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         allow_config_generation: run.options.allow_config_generation,
         debugging: run.options.debugging_mode,
         plan_only: run.life.options.plan_only,
-        variables: with_own_token(app, run, seconds, variables.workspace),
+        variables: given,
+        files: identity.files,
+        refusal,
         run_variables: variables.run,
         ssh_key: ssh_keys::value_of(app, &workspace.id).await?,
         timeout: Duration::from_secs(seconds),

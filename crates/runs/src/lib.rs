@@ -15,6 +15,7 @@ pub mod create;
 pub mod document;
 pub mod events;
 pub mod executor;
+mod identity;
 pub mod jobs;
 pub mod life;
 pub mod logs;

@@ -186,6 +186,8 @@ pub(crate) fn job() -> Job {
         debugging: false,
         plan_only: false,
         variables: Vec::new(),
+        files: Vec::new(),
+        refusal: None,
         run_variables: Vec::new(),
         ssh_key: None,
         timeout: Duration::from_secs(60),
