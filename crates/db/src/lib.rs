@@ -187,7 +187,9 @@ impl Db {
 
     /// Begins a transaction that may write. On SQLite it waits for its turn.
     pub async fn begin(&self) -> Result<Tx, Error> {
-        if let Some(witnessed) = Witnessed::waiting() {
+        // In the transaction it would wait for a connection while it holds one. SQLite's readers have connections of their own,
+        // so there it waits as late as it can.
+        if let (Self::Postgres(_), Some(witnessed)) = (self, Witnessed::waiting()) {
             witnessed.ready().await;
         }
         let engine = match self {

@@ -20,8 +20,9 @@ pub type Statement = (&'static str, Vec<Arg>);
 
 /// Says what is to be stored with a change.
 pub trait Witness: Send + Sync {
-    /// Completes when the witness has seen what it must see before anything is changed. Transactions of the work begin
-    /// after that; waiting in one could take the connection that the witness needs.
+    /// Completes when the witness has seen what it must see before a change is committed. Where transactions and reads
+    /// share connections, transactions of the work begin after that; else only their commit waits, by
+    /// [`Witness::statements`].
     fn ready(&self) -> BoxFuture<'_, ()>;
 
     /// The statements. Asked when the change is about to be committed; again, if that failed and another one follows, so

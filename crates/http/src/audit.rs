@@ -212,7 +212,7 @@ pub async fn observe<T: Answered>(
         let (app, id) = (app.clone(), asked.id.clone());
         // Beside the work, which waits for it only where it begins to change something.
         let sealed = tokio::spawn(async move {
-            let document = read.await?;
+            let document = read.await.filter(|document| document.len() <= entry::LARGE)?;
             Some(Arc::new(app.audit.seal(&app, &id, &document)))
         });
         sealed.map(|sealed| sealed.ok().flatten()).boxed().shared()

@@ -186,7 +186,11 @@ async fn admit(
             Ok(Some(actor)) => app.limit.take(actor.user_id().as_str(), most, app.now()),
             _ => {
                 let address = origin::address(&app.settings.trusted_proxies, headers, extensions);
-                app.limit.take(&address.map(|address| address.to_string()).unwrap_or_default(), most, app.now())
+                app.limit.take(
+                    &address.map(|address| address.to_string()).unwrap_or_default(),
+                    most,
+                    app.now(),
+                )
             }
         };
         *left = Some(allowance);

@@ -195,10 +195,9 @@ impl Trail {
         self.requests().remove(id);
     }
 
-    /// The earlier document, as it waits in the database.
+    /// The earlier document, as it waits in the database. What may be kept of it is looked for later: here a request waits.
     pub(super) fn seal(&self, app: &App, id: &str, document: &[u8]) -> Vec<u8> {
-        let text = entry::document(document).to_string();
-        self.key.seal(&app.env, &format!("audit-earlier:{id}"), text.as_bytes())
+        self.key.seal(&app.env, &format!("audit-earlier:{id}"), document)
     }
 
     pub(super) fn open_changes(&self, id: &str, sealed: &[u8]) -> Result<Changes> {
@@ -320,7 +319,7 @@ impl Trail {
         let aad = format!("audit-earlier:{}", row.request_id);
         let before = row.earlier.as_ref().and_then(|sealed| self.key.open(&aad, sealed).ok());
         let changes = Changes {
-            before: before.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default(),
+            before: before.map(|document| entry::document(&document)).unwrap_or_default(),
             after: outcome.after.map(|document| entry::document(&document)).unwrap_or_default(),
         };
         entry.status = outcome.status;

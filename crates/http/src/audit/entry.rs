@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Bytes of a document from which on it is left out of the trail.
-const LARGE: usize = 256 << 10;
+pub(super) const LARGE: usize = 256 << 10;
 
 /// An entry, as it is hashed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
