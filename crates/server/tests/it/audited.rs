@@ -101,6 +101,12 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         }
         "state.versions.create" => states::inline(7, "m", &states::state(7, "m", "x"), json!({})),
         "runs.runs.create" => related(json!({ "plan-only": true }), &[("workspace", "workspaces")]),
+        "workspaces.ssh-keys.create" => attributes(json!({ "name": "made", "value": "planted-key" })),
+        "workspaces.ssh-keys.update" => attributes(json!({ "name": "renamed" })),
+        "workspaces.reserved-tag-keys.create" => {
+            attributes(json!({ "key": "made", "disable-overrides": true }))
+        }
+        "workspaces.reserved-tag-keys.update" => attributes(json!({ "key": "renamed" })),
         "runs.comments.create" => attributes(json!({ "body": "hello" })),
         _ => json!({}),
     }
