@@ -1,10 +1,10 @@
 //! Runs: their life, their place in the queue, what they work on and what comes of them.
 //!
 //! Reading order: [`life`] (what may happen to one run), [`queue`] (which run is next), [`runs`] (how an event is
-//! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when), [`jobs`] and [`executor`] (who does the
-//! work), then the resources of the API: [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`],
-//! [`comments`], [`logs`], [`run_triggers`], [`auto_destroy`],
-//! [`retention`], [`plan_exports`], [`queries`], [`admin_runs`].
+//! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when),
+//! [`jobs`] and [`executor`] (who does the work), `identity` (how a run proves who it is), then the resources of the API:
+//! [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`], [`comments`], [`logs`], [`run_triggers`],
+//! [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`admin_runs`].
 
 pub mod actions;
 pub mod admin_runs;

@@ -1,8 +1,8 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
-//! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`], [`project_access`], [`tags`],
-//! [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`], [`data_retention`]; then [`tool_versions`],
-//! [`admin_workspaces`].
+//! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`],
+//! [`project_access`], [`tags`], [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`],
+//! [`data_retention`]; then [`tool_versions`], [`admin_workspaces`].
 
 pub mod admin_workspaces;
 pub mod auto_destroy;
