@@ -38,8 +38,8 @@ levels! {
         #[default] None = "none",
         /// See them.
         Read = "read",
-        /// And create, change and delete them.
-        Manage = "manage",
+        /// And create, change and delete them. The documentation also calls it `manage`.
+        Manage = "write",
     }
     /// The named levels of a team's access to a project. Their order means nothing for `Custom`.
     ProjectLevel {
@@ -335,7 +335,9 @@ impl ProjectPart {
         self.settings = settings.unwrap_or(self.settings);
         let teams = pick(wrong, "teams", asked.teams.as_deref(), ProjectTeamsLevel::parse);
         self.teams = teams.unwrap_or(self.teams);
-        let sets = pick(wrong, "variable-sets", asked.variable_sets.as_deref(), VariableSetsLevel::parse);
+        let sets = pick(wrong, "variable-sets", asked.variable_sets.as_deref(), |text| {
+            VariableSetsLevel::parse(if text == "manage" { "write" } else { text })
+        });
         self.variable_sets = sets.unwrap_or(self.variable_sets);
     }
 }

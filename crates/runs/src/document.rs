@@ -17,11 +17,14 @@ use db::{Arg, args};
 use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Paged, Timestamp,
-    ids::{RunId, UserId},
+    ids::{RunId, UserId, WorkspaceId},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 use workspaces::Workspace;
 
 /// What a run document may include.
@@ -97,7 +100,20 @@ impl Related {
 /// Runs of any workspaces as their documents; those that the caller may not see are left out. One query per kind.
 async fn documents(cx: &Cx, found: Vec<Run>) -> Result<Vec<Resource>> {
     let mut related = related(&cx.app, &found).await?;
-    let mut ids: Vec<_> = found.iter().map(|run| run.row.workspace_id.clone()).collect();
+    let known = workspaces_of(cx, &found).await?;
+    let mut documents = Vec::new();
+    for found in &found {
+        if let Some((workspace, grants)) = known.get(&found.row.workspace_id) {
+            let links = related.remove(found.id()).unwrap_or_default();
+            documents.push(run(&cx.app, found, workspace, grants, links));
+        }
+    }
+    Ok(documents)
+}
+
+/// The workspaces of runs, each with what the caller holds in it, as far as they may see its runs. One query.
+async fn workspaces_of(cx: &Cx, runs: &[Run]) -> Result<HashMap<WorkspaceId, (Workspace, Arc<Grants>)>> {
+    let mut ids: Vec<_> = runs.iter().map(|run| run.row.workspace_id.clone()).collect();
     ids.sort();
     ids.dedup();
     let mut known = HashMap::new();
@@ -107,14 +123,7 @@ async fn documents(cx: &Cx, found: Vec<Run>) -> Result<Vec<Resource>> {
             known.insert(workspace.id.clone(), (workspace.into_inner(), grants));
         }
     }
-    let mut documents = Vec::new();
-    for found in &found {
-        if let Some((workspace, grants)) = known.get(&found.row.workspace_id) {
-            let links = related.remove(found.id()).unwrap_or_default();
-            documents.push(run(&cx.app, found, workspace, grants, links));
-        }
-    }
-    Ok(documents)
+    Ok(known)
 }
 
 /// The events and comments of runs, in two queries.
@@ -155,7 +164,7 @@ async fn own_variables(app: &App, run: &Run) -> Result<Option<Vec<(String, Strin
 pub async fn granted<P: WorkspacePermission>(
     cx: &Cx,
     id: &str,
-) -> Result<(Run, authz::Granted<P, Workspace>, std::sync::Arc<Grants>)> {
+) -> Result<(Run, authz::Granted<P, Workspace>, Arc<Grants>)> {
     let run = runs::by_id(&cx.app, id).await?;
     let (workspace, grants) =
         workspaces::workspaces::granted_by_id::<P>(cx, run.row.workspace_id.as_str()).await?;
@@ -376,37 +385,34 @@ async fn queue(cx: Cx) -> Result<Reply> {
     filter.add("r.organization_id = {}", &organization.id);
     visible_only(&mut filter, &grants);
     filter.conditions.push("r.final = FALSE AND (r.job IS NOT NULL OR r.status = 'pending')".to_owned());
+    let count = format!("SELECT COUNT(*), COUNT(r.lease) {}", filter.from());
+    let counted: Option<(i64, i64)> = cx.app.db.one(db::AssertSqlSafe(count), filter.values.clone()).await?;
+    let (total, running) = counted.unwrap_or_default();
+    let page = cx.page();
     let columns: Vec<String> = COLUMNS.split(',').map(|column| format!("r.{}", column.trim())).collect();
-    // Running ones are at position 0; then applies, plans and speculative plans by age.
+    // Those that run come first; then applies, plans and speculative plans by age.
+    let next = filter.values.len() + 1;
     let sql = format!(
         "SELECT {} {} ORDER BY (r.lease IS NULL), (r.job IS NULL), CASE WHEN r.job = 'apply' THEN 0
-           WHEN r.operation IN ('plan_only', 'query') THEN 2 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number",
+           WHEN r.operation IN ('plan_only', 'query') THEN 2 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number
+         LIMIT ${next} OFFSET ${}",
         columns.join(", "),
-        filter.from()
+        filter.from(),
+        next + 1
     );
-    let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), filter.values).await?;
+    let mut values = filter.values;
+    values.extend(args![page.limit(), page.offset()]);
+    let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
     let queued: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
-    let page = cx.page();
-    let total = i64::try_from(queued.len()).unwrap_or(i64::MAX);
-    // Those that run count as before: the command line takes their number off again.
-    let mut position = queued.iter().filter(|run| run.row.lease.is_some()).count();
+    let known = workspaces_of(&cx, &queued).await?;
     let mut items = Vec::new();
-    let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
-    for (index, run) in queued.into_iter().enumerate() {
-        if run.row.lease.is_none() {
-            position += 1;
-        }
-        if index < start || items.len() >= page.size as usize {
-            continue;
-        }
-        let place = if run.row.lease.is_none() { position } else { 0 };
-        let (workspace, grants) =
-            workspaces::workspaces::granted_by_id::<perm::ReadRun>(&cx, run.row.workspace_id.as_str())
-                .await?;
+    for (place, run) in (page.offset() + 1..).zip(&queued) {
+        let Some((workspace, grants)) = known.get(&run.row.workspace_id) else { continue };
         let links = Related::default();
-        let mut attributes = attributes(&run, &workspace, &grants, &links, None, cx.app.now());
-        attributes["position-in-queue"] = json!(place);
-        items.push(relationships(&run, links, &attributes));
+        let mut attributes = attributes(run, workspace, grants, &links, None, cx.app.now());
+        // Of those that wait, the ones that run count as before: the command line takes their number off again.
+        attributes["position-in-queue"] = json!(if place > running { place } else { 0 });
+        items.push(relationships(run, links, &attributes));
     }
     cx.page_of(Paged { items, page, total: Some(total) }, INCLUDES).await
 }

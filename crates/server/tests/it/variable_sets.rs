@@ -197,10 +197,12 @@ on_both! {
         let id = list.ids()[0].clone();
         let custom = json!({ "data": { "attributes": {
             "access": "custom",
+            "project-access": { "variable-sets": "manage" },
             "workspace-access": { "runs": "read", "variables": "none" },
         } } });
         let changed = admin.patch(&format!("/team-projects/{id}"), custom).await.expect(200);
         assert_eq!(changed.attribute("workspace-access")["state-versions"], "write", "what was not named stays");
+        assert_eq!(changed.attribute("project-access")["variable-sets"], "write", "one right with two names");
         writer.get(&format!("/workspaces/{a}/vars")).await.expect(404);
         writer.ask_run(&a, None, json!({})).await.expect(404);
         let fixed = json!({ "data": { "attributes": { "access": "read", "workspace-access": { "runs": "apply" } } } });
