@@ -295,27 +295,45 @@ struct Server {
     signals: watch::Receiver<Signal>,
 }
 
+impl Server {
+    /// What the runner needs before a phase can begin. It gets no answer where there is none because the server ends: the
+    /// phase has not begun, does not hold the server up, and is taken up by the next start. A refusal would fail the run.
+    async fn unless_ending<T>(
+        &self,
+        answer: impl Future<Output = Result<T>>,
+    ) -> std::result::Result<T, ControlError> {
+        match answer.await {
+            Err(Error::Unavailable(_)) if self.app.is_closing() => {
+                self.app.area::<Jobs>().end(&self.run);
+                std::future::pending().await
+            }
+            answer => Ok(answer?),
+        }
+    }
+}
+
 impl Control for Server {
     fn configuration<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Box<dyn Read + Send>, ControlError>> {
-        Box::pin(async move {
+        Box::pin(self.unless_ending(async move {
             let version =
                 configuration_versions::by_id(&self.app, job.configuration_version.as_str()).await?;
-            let blob = version.blob_id.ok_or("the configuration version has no content")?;
-            Ok(blobs::open(&self.app, &blob).await?)
-        })
+            let blob =
+                version.blob_id.ok_or_else(|| Error::internal("the configuration version has no content"))?;
+            blobs::open(&self.app, &blob).await
+        }))
     }
 
     fn state<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Option<Vec<u8>>, ControlError>> {
-        Box::pin(async move { Ok(store::current(&self.app, &job.workspace_id).await?) })
+        Box::pin(self.unless_ending(store::current(&self.app, &job.workspace_id)))
     }
 
     fn kept<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Option<Vec<u8>>, ControlError>> {
-        Box::pin(async move {
+        Box::pin(self.unless_ending(async move {
             match runs::by_id(&self.app, job.run.as_str()).await?.row.kept_id {
-                Some(blob) => Ok(Some(blobs::read(&self.app, &blob).await?)),
+                Some(blob) => blobs::read(&self.app, &blob).await.map(Some),
                 None => Ok(None),
             }
-        })
+        }))
     }
 
     fn log(&self, _: &Job, chunk: Bytes) {

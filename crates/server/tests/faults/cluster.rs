@@ -45,7 +45,7 @@ impl Cluster {
         let mut random = [0; 16];
         fs::File::open("/dev/urandom").unwrap().read_exact(&mut random).unwrap();
         let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::program::free_port();
         let secret = folder.join("password");
         fs::write(&secret, &password).unwrap();
         fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();

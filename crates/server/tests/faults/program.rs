@@ -65,7 +65,7 @@ impl Program {
     fn with(postgres: Option<Postgres>) -> Self {
         let dir = tempfile::Builder::new().prefix("ff").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("disk")).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         Self { dir, port, child: None, postgres, disk: None }
     }
 
@@ -234,4 +234,17 @@ pub(crate) fn sql(url: &str, statement: &str) {
         let mut connection = PgConnection::connect(url).await.unwrap();
         connection.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
     });
+}
+
+/// A port that is free, and stays so until a server listens there again after a restart: below those that the system gives to
+/// connections, and never the same twice in this process.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+    let start = 10_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = start + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
