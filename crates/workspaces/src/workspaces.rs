@@ -3,22 +3,26 @@
 //! Whoever holds any permission in a workspace may read it; the attributes are the same for all, `permissions` says what
 //! the caller may do. Source: the Workspaces API; semantics.md §2, §6.1, §7; cli-protocol.md §1.2.
 
+mod asked;
+mod deletion;
 mod list;
 mod shown;
 
+pub(crate) use deletion::remove;
 pub use shown::document;
+
+use asked::{Attributes, BOTH_SHARINGS, Settings};
 
 use crate::{auto_destroy, projects, reserved_tag_keys::refuse_overrides, tags, tool_versions};
 use accounts::organizations;
 use authz::{Granted, Grants, InWorkspace, OrganizationPermission, perm};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
-use http_api::{App, Cx, Data, Error, Patch, Reply, Result, Routes, include::Loaders};
+use http_api::{App, Cx, Data, Error, Reply, Result, Routes, include::Loaders};
 use kernel::{
     Timestamp,
     ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, SshKeyId, StateVersionId, WorkspaceId},
 };
-use serde::{Deserialize, Serialize};
 use shown::Many;
 use std::sync::Arc;
 
@@ -141,225 +145,6 @@ impl InWorkspace for Workspace {
     }
 }
 
-/// The attributes that only the API reads; stored as one JSON document.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Settings {
-    auto_apply_run_trigger: bool,
-    queue_all_runs: bool,
-    speculative_enabled: bool,
-    file_triggers_enabled: bool,
-    trigger_prefixes: Vec<String>,
-    trigger_patterns: Vec<String>,
-    assessments_enabled: bool,
-    environment: String,
-    source: String,
-    source_name: Option<String>,
-    source_url: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            auto_apply_run_trigger: false,
-            queue_all_runs: false,
-            speculative_enabled: true,
-            file_triggers_enabled: true,
-            trigger_prefixes: vec![],
-            trigger_patterns: vec![],
-            assessments_enabled: false,
-            environment: "default".to_owned(),
-            source: "tfe-api".to_owned(),
-            source_name: None,
-            source_url: None,
-        }
-    }
-}
-
-/// What a request may set.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Attributes {
-    name: Option<String>,
-    description: Patch<String>,
-    auto_apply: Option<bool>,
-    auto_apply_run_trigger: Option<bool>,
-    allow_destroy_plan: Option<bool>,
-    execution_mode: Option<String>,
-    operations: Option<bool>,
-    engine: Option<String>,
-    terraform_version: Option<String>,
-    working_directory: Patch<String>,
-    structured_run_output_enabled: Option<bool>,
-    global_remote_state: Option<bool>,
-    project_remote_state: Option<bool>,
-    queue_all_runs: Option<bool>,
-    speculative_enabled: Option<bool>,
-    file_triggers_enabled: Option<bool>,
-    trigger_prefixes: Option<Vec<String>>,
-    trigger_patterns: Option<Vec<String>>,
-    assessments_enabled: Option<bool>,
-    source_name: Patch<String>,
-    source_url: Patch<String>,
-    setting_overwrites: Overwrites,
-    auto_destroy_at: Patch<String>,
-    auto_destroy_activity_duration: Patch<String>,
-    inherits_project_auto_destroy: Option<bool>,
-}
-
-/// Which settings are the workspace's own.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Overwrites {
-    execution_mode: Option<bool>,
-}
-
-impl Attributes {
-    /// Every attribute that is wrong, each with a sentence.
-    fn check(&self) -> Result<()> {
-        let mut wrong = Vec::new();
-        if let Some(name) = &self.name {
-            if name.is_empty() || name.len() > 90 {
-                wrong.push(("name", "Name must have between 1 and 90 characters"));
-            } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-                wrong.push(("name", "Name can only include letters, numbers, -, and _"));
-            }
-        }
-        if self.execution_mode.as_deref().is_some_and(|mode| mode != "remote" && mode != "local") {
-            wrong.push((
-                "execution-mode",
-                "Execution mode must be remote or local: this server has no agent pools yet",
-            ));
-        }
-        if self.engine.as_deref().is_some_and(|engine| engine != "terraform" && engine != "tofu") {
-            wrong.push(("engine", "Engine must be terraform or tofu"));
-        }
-        if self.terraform_version.as_deref().is_some_and(|version| !is_version(version)) {
-            wrong.push((
-                "terraform-version",
-                "Terraform version is not a version, a version constraint or \"latest\"",
-            ));
-        }
-        if let Patch::Value(directory) = &self.working_directory
-            && (directory.starts_with('/') || directory.split('/').any(|part| part == ".."))
-        {
-            wrong.push((
-                "working-directory",
-                "Working directory must be a relative path inside the configuration",
-            ));
-        }
-        if let Patch::Value(at) = &self.auto_destroy_at
-            && Timestamp::parse(at).is_none()
-        {
-            wrong.push((
-                "auto-destroy-at",
-                "Auto destroy at must be an ISO 8601 date and time with an offset",
-            ));
-        }
-        if let (Patch::Value(_), Patch::Value(_)) =
-            (&self.auto_destroy_at, &self.auto_destroy_activity_duration)
-        {
-            wrong.push((
-                "auto-destroy-at",
-                "Auto destroy at and auto destroy activity duration cannot both be set: ask for one of them",
-            ));
-        }
-        if self.project_remote_state == Some(true) && self.global_remote_state == Some(true) {
-            wrong.push(("project-remote-state", BOTH_SHARINGS));
-        }
-        if let Patch::Value(duration) = &self.auto_destroy_activity_duration {
-            auto_destroy::check(duration)?;
-        }
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Invalid(
-            wrong.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
-        ))
-    }
-
-    /// Carries the request over to a workspace. What it inherits is right only after it was stored and read again.
-    fn apply(self, workspace: &mut Workspace, settings: &mut Settings, now: Timestamp) {
-        fn set<T>(to: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *to = value;
-            }
-        }
-        set(&mut workspace.name, self.name);
-        self.description.apply(&mut workspace.description);
-        set(&mut workspace.auto_apply, self.auto_apply);
-        set(&mut workspace.allow_destroy_plan, self.allow_destroy_plan);
-        // `operations` is the older form of the execution mode.
-        let mode = self
-            .execution_mode
-            .or_else(|| self.operations.map(|on| if on { "remote" } else { "local" }.to_owned()));
-        workspace.overwrites_execution_mode = match self.setting_overwrites.execution_mode {
-            _ if mode.is_some() => true,
-            Some(own) => own,
-            None => workspace.overwrites_execution_mode,
-        };
-        set(&mut workspace.execution_mode, mode);
-        set(&mut workspace.engine, self.engine);
-        set(&mut workspace.terraform_version, self.terraform_version);
-        self.working_directory.apply_or(&mut workspace.working_directory, String::new());
-        set(&mut workspace.structured_run_output_enabled, self.structured_run_output_enabled);
-        set(&mut workspace.global_remote_state, self.global_remote_state);
-        // Sharing with all takes the place of sharing with the project.
-        let with_project =
-            self.project_remote_state.or(self.global_remote_state.filter(|all| *all).map(|_| false));
-        set(&mut workspace.project_remote_state, with_project);
-        set(&mut settings.auto_apply_run_trigger, self.auto_apply_run_trigger);
-        set(&mut settings.queue_all_runs, self.queue_all_runs);
-        set(&mut settings.speculative_enabled, self.speculative_enabled);
-        set(&mut settings.file_triggers_enabled, self.file_triggers_enabled);
-        set(&mut settings.trigger_prefixes, self.trigger_prefixes);
-        set(&mut settings.trigger_patterns, self.trigger_patterns);
-        set(&mut settings.assessments_enabled, self.assessments_enabled);
-        self.source_name.apply(&mut settings.source_name);
-        self.source_url.apply(&mut settings.source_url);
-        let (at, duration) = (self.auto_destroy_at, self.auto_destroy_activity_duration);
-        let own = matches!(at, Patch::Value(_)) || matches!(duration, Patch::Value(_));
-        let inherited = workspace.inherits_project_auto_destroy;
-        workspace.inherits_project_auto_destroy =
-            self.inherits_project_auto_destroy.unwrap_or(workspace.inherits_project_auto_destroy && !own);
-        if inherited && !workspace.inherits_project_auto_destroy {
-            // What was the project's does not stay.
-            workspace.auto_destroy_at = None;
-            workspace.auto_destroy_activity_duration = None;
-        }
-        match (at, duration) {
-            (Patch::Value(at), _) => {
-                workspace.auto_destroy_at = Timestamp::parse(&at);
-                workspace.auto_destroy_activity_duration = None;
-            }
-            (_, Patch::Value(duration)) => {
-                workspace.auto_destroy_at = auto_destroy::after(now, Some(&duration));
-                workspace.auto_destroy_activity_duration = Some(duration);
-            }
-            (Patch::Null, _) | (_, Patch::Null) => {
-                workspace.auto_destroy_at = None;
-                workspace.auto_destroy_activity_duration = None;
-            }
-            (Patch::Absent, Patch::Absent) => {}
-        }
-    }
-}
-
-const BOTH_SHARINGS: &str =
-    "Project remote state cannot be enabled when global remote state sharing is enabled";
-
-/// `1.11.4`, `1.6.0-beta1`, `~> 1.9.0`, `>= 1.5, < 2.0` or `latest`.
-fn is_version(text: &str) -> bool {
-    text == "latest"
-        || text.split(',').all(|part| {
-            let number = part.trim().trim_start_matches(['~', '>', '<', '=', '!']).trim();
-            let core = number.split(['-', '+']).next().unwrap_or_default();
-            !core.is_empty()
-                && core.split('.').count() <= 3
-                && core.split('.').all(|n| n.parse::<u32>().is_ok())
-        })
-}
-
 /// The operations on workspaces.
 pub fn routes() -> Routes {
     let named = "/organizations/{organization}/workspaces/{name}";
@@ -368,32 +153,29 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/organizations/{organization}/workspaces", "workspaces.workspaces.create", create)
         .op(Method::GET, named, "workspaces.workspaces.read-by-name", read)
         .op(Method::PATCH, named, "workspaces.workspaces.update-by-name", update)
-        .op(Method::DELETE, named, "workspaces.workspaces.delete-by-name", delete)
+        .op(Method::DELETE, named, "workspaces.workspaces.delete-by-name", deletion::delete)
         .op(
             Method::POST,
             "/organizations/{organization}/workspaces/{name}/actions/safe-delete",
             "workspaces.workspaces.safe-delete-by-name",
-            safe_delete,
+            deletion::safe_delete,
         )
         .op(Method::GET, "/workspaces/{id}", "workspaces.workspaces.read", read)
         .op(Method::PATCH, "/workspaces/{id}", "workspaces.workspaces.update", update)
-        .op(Method::DELETE, "/workspaces/{id}", "workspaces.workspaces.delete", delete)
+        .op(Method::DELETE, "/workspaces/{id}", "workspaces.workspaces.delete", deletion::delete)
         .op(
             Method::POST,
             "/workspaces/{id}/actions/safe-delete",
             "workspaces.workspaces.safe-delete",
-            safe_delete,
+            deletion::safe_delete,
         )
 }
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("workspaces", |cx, ids| async move {
-        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
-        let sql = format!("{SELECT} WHERE w.id IN ({})", marks.join(", "));
-        let rows: Vec<Workspace> =
-            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
+        let ids: Vec<WorkspaceId> = ids.into_iter().map(WorkspaceId::from).collect();
         let mut found = Vec::new();
-        for row in rows {
+        for row in by_ids(&cx.app, &ids).await? {
             let grants = cx.grants_to_show(&row.organization_id).await?;
             if let Ok(visible) = grants.prove_workspace::<perm::ReadWorkspace, _>(row) {
                 found.push(document(&visible, &grants));
@@ -733,84 +515,4 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
     )
     .await
     .map(drop)
-}
-
-async fn delete(cx: Cx) -> Result<Reply> {
-    let (workspace, grants) = granted::<perm::DeleteWorkspace>(&cx).await?;
-    let mut tx = cx.app.db.begin().await?;
-    let held = hold(&mut tx, &workspace.id).await?;
-    let force = grants.workspace(&held.id, &held.project_id).force_delete;
-    if held.resource_count > 0 && !force {
-        return Err(Error::Forbidden(
-            "This workspace still manages resources, and the organization allows only owners to delete such \
-             workspaces. Destroy the resources first, or use safe-delete."
-                .to_owned(),
-        ));
-    }
-    remove(&mut tx, &held).await?;
-    tx.commit().await?;
-    cx.app.pulse();
-    Ok(Reply::no_content())
-}
-
-async fn safe_delete(cx: Cx) -> Result<Reply> {
-    let (workspace, _) = granted::<perm::DeleteWorkspace>(&cx).await?;
-    let mut tx = cx.app.db.begin().await?;
-    let held = hold(&mut tx, &workspace.id).await?;
-    if held.lock_kind.is_some() {
-        return Err(Error::conflict("Workspace is currently locked, and cannot be safely deleted."));
-    }
-    if held.resource_count > 0 {
-        return Err(Error::conflict(
-            "Workspace still manages resources. Destroy them first, or delete the workspace without safe-delete.",
-        ));
-    }
-    remove(&mut tx, &held).await?;
-    tx.commit().await?;
-    cx.app.pulse();
-    Ok(Reply::no_content())
-}
-
-/// Deletes a workspace with everything in it. Runs in progress notice that they are gone and stop.
-pub(crate) async fn remove(tx: &mut Tx, workspace: &Workspace) -> Result<()> {
-    tx.exec(
-        "DELETE FROM blobs WHERE id IN (
-           SELECT blob_id FROM configuration_versions WHERE workspace_id = $1
-           UNION SELECT blob_id FROM state_versions WHERE workspace_id = $1
-           UNION SELECT json_blob_id FROM state_versions WHERE workspace_id = $1
-           UNION SELECT deleted_blob_id FROM configuration_versions WHERE workspace_id = $1
-           UNION SELECT deleted_blob_id FROM state_versions WHERE workspace_id = $1
-           UNION SELECT deleted_json_blob_id FROM state_versions WHERE workspace_id = $1
-           UNION SELECT e.blob_id FROM plan_exports e JOIN runs r ON r.id = e.run_id WHERE r.workspace_id = $1
-           UNION SELECT plan_log_id FROM runs WHERE workspace_id = $1
-           UNION SELECT plan_json_id FROM runs WHERE workspace_id = $1
-           UNION SELECT plan_redacted_id FROM runs WHERE workspace_id = $1
-           UNION SELECT kept_id FROM runs WHERE workspace_id = $1
-           UNION SELECT apply_log_id FROM runs WHERE workspace_id = $1
-           UNION SELECT snapshot_id FROM runs WHERE workspace_id = $1)",
-        args![&workspace.id],
-    )
-    .await?;
-    tx.exec("DELETE FROM workspaces WHERE id = $1", args![&workspace.id]).await?;
-    tx.exec(
-        "UPDATE organizations SET workspace_count = workspace_count - 1 WHERE id = $1",
-        args![&workspace.organization_id],
-    )
-    .await
-    .map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_version;
-
-    #[test]
-    fn versions_constraints_and_latest_are_accepted() {
-        for text in ["1.11.4", "0.10.0", "1.6.0-beta1", "~> 1.9.0", ">= 1.5, < 2.0", "latest"] {
-            assert!(is_version(text), "{text}");
-        }
-        for text in ["nonexisting", "", "1.x", "1.2.3.4"] {
-            assert!(!is_version(text), "{text}");
-        }
-    }
 }
