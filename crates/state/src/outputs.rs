@@ -10,7 +10,7 @@ use crate::{
     resources::{self, BATCH},
     versions,
 };
-use authz::{Grants, InWorkspace, WorkspacePermission, perm};
+use authz::{Granted, Grants, InWorkspace, WorkspacePermission, perm};
 use axum::http::Method;
 use blob::keys::DataKey;
 use db::{Arg, FromRow, Tx, args};
@@ -143,25 +143,16 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("workspace-outputs", of_workspaces);
     loaders.add("state-version-outputs", |cx, ids| async move {
         let mut found = Vec::new();
-        for ids in ids.chunks(IDS) {
-            let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
-            let sql = format!("{SELECT} WHERE o.id IN ({}) ORDER BY o.name", marks.join(", "));
-            let rows: Vec<Row> =
-                cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
-            for row in rows {
-                let grants = cx.grants(&row.organization_id).await?;
-                if let Ok(row) = grants.prove_workspace::<perm::ReadStateOutputs, _>(row) {
-                    // Sensitive values come only when asked for by themselves, not along with something else.
-                    found.push(document(&*cx.app.data_key(&row.organization_id).await?, &row, false)?);
-                }
-            }
+        for row in readable(&cx, &ids).await? {
+            // Sensitive values come only when asked for by themselves, not along with something else.
+            found.push(document(&*cx.app.data_key(&row.organization_id).await?, &row, false)?);
         }
         Ok(found)
     });
 }
 
-/// The outputs of workspaces' current states, as their documents include them.
-async fn of_workspaces(cx: Cx, ids: Vec<String>) -> Result<Vec<Resource>> {
+/// Of these outputs those that the caller may read.
+async fn readable(cx: &Cx, ids: &[String]) -> Result<Vec<Granted<perm::ReadStateOutputs, Row>>> {
     let mut found = Vec::new();
     for ids in ids.chunks(IDS) {
         let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
@@ -170,21 +161,29 @@ async fn of_workspaces(cx: Cx, ids: Vec<String>) -> Result<Vec<Resource>> {
             cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
         for row in rows {
             let grants = cx.grants(&row.organization_id).await?;
-            let Ok(row) = grants.prove_workspace::<perm::ReadStateOutputs, _>(row) else { continue };
-            let value = if row.sensitive {
-                None
-            } else {
-                Some(raw(open(&*cx.app.data_key(&row.organization_id).await?, &row)?)?)
-            };
-            let attributes = WorkspaceOutput {
-                name: &row.name,
-                sensitive: row.sensitive,
-                output_type: &row.kind,
-                value,
-                detailed_type: raw(row.detailed_type.clone())?,
-            };
-            found.push(Resource::new("workspace-outputs", row.id.as_str(), &attributes));
+            found.extend(grants.prove_workspace(row));
         }
+    }
+    Ok(found)
+}
+
+/// The outputs of workspaces' current states, as their documents include them.
+async fn of_workspaces(cx: Cx, ids: Vec<String>) -> Result<Vec<Resource>> {
+    let mut found = Vec::new();
+    for row in readable(&cx, &ids).await? {
+        let value = if row.sensitive {
+            None
+        } else {
+            Some(raw(open(&*cx.app.data_key(&row.organization_id).await?, &row)?)?)
+        };
+        let attributes = WorkspaceOutput {
+            name: &row.name,
+            sensitive: row.sensitive,
+            output_type: &row.kind,
+            value,
+            detailed_type: raw(row.detailed_type.clone())?,
+        };
+        found.push(Resource::new("workspace-outputs", row.id.as_str(), &attributes));
     }
     Ok(found)
 }
