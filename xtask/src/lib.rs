@@ -18,4 +18,5 @@ pub mod places;
 pub mod postgres;
 pub mod server;
 pub mod steps;
+pub mod table;
 pub mod test;

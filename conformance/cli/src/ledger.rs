@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use xtask::steps::red;
+use anyhow::{Context, Result};
+use xtask::{steps::red, table};
 
 use crate::Rows;
 
@@ -26,19 +26,11 @@ impl Ledger {
     /// # Errors
     /// When the file is there and is no such table.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let mut lines = text.lines();
-        if lines.next() != Some(HEADER) {
-            bail!("{} does not begin with {HEADER:?}", file.display());
-        }
-        let mut passing = BTreeSet::new();
-        for line in lines {
-            match line.split('\t').collect::<Vec<_>>()[..] {
-                [scenario, version, "pass"] => passing.insert((scenario.to_owned(), version.to_owned())),
-                _ => bail!("{}: {line:?} is no row", file.display()),
-            };
-        }
+        let row = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
+            [scenario, version, "pass"] => Some((scenario.to_owned(), version.to_owned())),
+            _ => None,
+        };
+        let passing = table::rows(file, HEADER, row)?.into_iter().collect();
         Ok(Self { file: file.to_owned(), passing })
     }
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use xtask::table;
 
 use crate::mode::Mode;
 
@@ -59,12 +60,7 @@ pub(crate) const WHY: [(&str, &str); 9] = [
 /// # Errors
 /// When the file is no such table.
 pub(crate) fn read(file: &Path) -> Result<Vec<Test>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut lines = text.lines();
-    if lines.next() != Some(HEADER) {
-        bail!("{} does not begin with {HEADER:?}", file.display());
-    }
-    lines.map(|line| row(line).with_context(|| format!("{}: {line:?} is no row", file.display()))).collect()
+    table::rows(file, HEADER, row)
 }
 
 fn row(line: &str) -> Option<Test> {

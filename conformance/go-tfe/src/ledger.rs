@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use xtask::table;
 
 use crate::mode::Mode;
 use crate::transcript::{Transcript, Verdict};
@@ -31,15 +32,7 @@ impl Ledger {
     /// # Errors
     /// When the file is there and is no such table.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let mut lines = text.lines();
-        if lines.next() != Some(HEADER) {
-            bail!("{} does not begin with {HEADER:?}", file.display());
-        }
-        let passing = lines
-            .map(|line| row(line).with_context(|| format!("{}: {line:?} is no row", file.display())))
-            .collect::<Result<_>>()?;
+        let passing = table::rows(file, HEADER, row)?.into_iter().collect();
         Ok(Self { file: file.to_owned(), passing })
     }
 

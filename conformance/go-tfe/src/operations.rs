@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
+use xtask::table;
 
 const HEADER: &str = "area\tmethod\tpath\tanswered";
 
@@ -27,22 +28,7 @@ impl Operations {
     /// # Errors
     /// When the file is no such table.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let mut lines = text.lines();
-        if lines.next() != Some(HEADER) {
-            bail!("{} does not begin with {HEADER:?}", file.display());
-        }
-        let mut all = Vec::new();
-        for line in lines {
-            let [area, method, path, answered @ ("yes" | "-")] = line.split('\t').collect::<Vec<_>>()[..]
-            else {
-                bail!("{}: {line:?} is no row", file.display());
-            };
-            let [area, method, path] = [area, method, path].map(str::to_owned);
-            all.push(Operation { area, method, path, answered: answered == "yes" });
-        }
-        Ok(Self { file: file.to_owned(), all })
+        Ok(Self { file: file.to_owned(), all: table::rows(file, HEADER, row)? })
     }
 
     /// Takes over what the server's `document` says, and gives those operations that were answered and are no longer.
@@ -69,6 +55,14 @@ impl Operations {
         let text = format!("{HEADER}\n{}", rows.collect::<String>());
         std::fs::write(&self.file, text).with_context(|| format!("cannot write {}", self.file.display()))
     }
+}
+
+fn row(line: &str) -> Option<Operation> {
+    let [area, method, path, answered @ ("yes" | "-")] = line.split('\t').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let [area, method, path] = [area, method, path].map(str::to_owned);
+    Some(Operation { area, method, path, answered: answered == "yes" })
 }
 
 fn answered(document: &Value) -> Result<BTreeSet<String>> {

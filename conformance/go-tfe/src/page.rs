@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use regex::Regex;
+use xtask::table;
 
 use crate::catalogue::{Chance, Test, WHY};
 use crate::ledger::Ledger;
@@ -34,19 +35,15 @@ impl Reason {
 /// # Errors
 /// When the file is no such table.
 pub(crate) fn reasons(file: &Path) -> Result<Vec<Reason>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut lines = text.lines();
-    if lines.next() != Some(HEADER) {
-        bail!("{} does not begin with {HEADER:?}", file.display());
-    }
-    let row = |line: &str| {
-        let [area, tests, text] = line.split('\t').collect::<Vec<_>>()[..] else {
-            bail!("{}: {line:?} is no row", file.display());
-        };
-        let tests = Regex::new(tests).with_context(|| format!("{}: {tests:?}", file.display()))?;
-        Ok(Reason { area: area.to_owned(), tests, text: text.to_owned() })
+    let row = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
+        [area, tests, text] => Some([area, tests, text].map(str::to_owned)),
+        _ => None,
     };
-    lines.map(row).collect()
+    let reason = |[area, tests, text]: [String; 3]| {
+        let tests = Regex::new(&tests).with_context(|| format!("{}: {tests:?}", file.display()))?;
+        Ok(Reason { area, tests, text })
+    };
+    table::rows(file, HEADER, row)?.into_iter().map(reason).collect()
 }
 
 /// The whole page.
