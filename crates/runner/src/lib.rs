@@ -15,6 +15,7 @@
 
 pub mod engine;
 pub mod job;
+pub mod outbound;
 pub mod plan_json;
 pub mod sandbox;
 pub mod schemas;

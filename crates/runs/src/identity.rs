@@ -323,9 +323,8 @@ impl Login<'_> {
         struct Auth {
             client_token: String,
         }
-        // Whoever comes first installs the process's provider; every part of this program installs the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::Client::builder().timeout(VAULT_TIME).no_proxy();
+        let url = format!("{}/v1/auth/{}/login", self.address, self.path);
+        let mut client = runner::outbound::client(&url).timeout(VAULT_TIME);
         if let Some(encoded) = authority {
             let pem = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim())
                 .map_err(|_| "TFC_VAULT_ENCODED_CACERT is not base64".to_owned())?;
@@ -334,7 +333,6 @@ impl Login<'_> {
             client = client.add_root_certificate(certificate);
         }
         let client = client.build().map_err(|error| error.to_string())?;
-        let url = format!("{}/v1/auth/{}/login", self.address, self.path);
         let body = serde_json::json!({ "role": self.role, "jwt": token.expose() });
         let mut request = client.post(url).header("X-Vault-Request", "true").json(&body);
         if let Some(namespace) = self.namespace {

@@ -20,6 +20,7 @@ use super::{
     openpgp::{Keyring, OpenPgpError},
     version::{Wanted, parse_version},
 };
+use crate::outbound;
 use ring::digest::{Context, SHA256};
 use semver::Version;
 use serde::{Deserialize, de::IgnoredAny};
@@ -27,7 +28,6 @@ use std::{
     collections::BTreeMap,
     fs::{File, Permissions},
     io::{self, Read, Write},
-    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -313,17 +313,7 @@ impl Sink for Hashing {
 }
 
 fn client(url: &str) -> Result<reqwest::Client, String> {
-    // Whoever comes first installs the process's provider; every part of this program installs the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        reqwest::Client::builder()
-            .user_agent(concat!("ferroform/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIME)
-            .read_timeout(READ_TIME)
-            .referer(false)
-    };
-    // This machine is never asked through a proxy.
-    let builder = || if is_loopback(url) { builder().no_proxy() } else { builder() };
+    let builder = || outbound::client(url).connect_timeout(CONNECT_TIME).read_timeout(READ_TIME);
     builder()
         .build()
         .or_else(|error| {
@@ -331,13 +321,6 @@ fn client(url: &str) -> Result<reqwest::Client, String> {
             if url.starts_with("http:") { builder().tls_certs_only([]).build() } else { Err(error) }
         })
         .map_err(|error| causes(&error))
-}
-
-fn is_loopback(url: &str) -> bool {
-    let host =
-        reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// An error with what is behind it; the outermost alone says little.
