@@ -162,7 +162,7 @@ pub struct Job {
     pub files: Vec<SecretFile>,
     /// Why the phase cannot be set up, as the server knows already. The run fails with it.
     #[serde(default)]
-    pub refusal: Option<String>,
+    pub unprepared: Option<String>,
     /// The run's own variables, as HCL literals. They beat everything else. Never written to `job.json`.
     #[serde(skip)]
     pub run_variables: Vec<(String, String)>,
@@ -369,7 +369,7 @@ pub(crate) mod tests {
             plan_only: false,
             variables: Vec::new(),
             files: Vec::new(),
-            refusal: None,
+            unprepared: None,
             run_variables: Vec::new(),
             ssh_key: None,
             timeout: Duration::from_secs(60),

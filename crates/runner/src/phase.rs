@@ -104,7 +104,7 @@ impl Execution {
     }
 
     async fn set_up(&self, preamble: &mut Vec<u8>) -> Result<Start, Setup> {
-        if let Some(why) = &self.job.refusal {
+        if let Some(why) = &self.job.unprepared {
             return Err(Setup::Layout(why.clone()));
         }
         let inputs = self.inputs().await?;

@@ -233,7 +233,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         phase,
         seconds: i64::try_from(seconds).unwrap_or(i64::MAX / 2),
     };
-    let (identity, refusal) = match identity::provide(app, &bearer, &variables.workspace).await? {
+    let (identity, unprepared) = match identity::provide(app, &bearer, &variables.workspace).await? {
         Ok(identity) => (identity, None),
         Err(why) => (Identity::default(), Some(why)),
     };
@@ -267,7 +267,7 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         plan_only: run.life.options.plan_only,
         variables: given,
         files: identity.files,
-        refusal,
+        unprepared,
         run_variables: variables.run,
         ssh_key: ssh_keys::value_of(app, &workspace.id).await?,
         timeout: Duration::from_secs(seconds),
@@ -297,7 +297,7 @@ struct Server {
 
 impl Server {
     /// What the runner needs before a phase can begin. It gets no answer where there is none because the server ends: the
-    /// phase has not begun, does not hold the server up, and is taken up by the next start. A refusal would fail the run.
+    /// phase has not begun, does not hold the server up, and is taken up by the next start. A unprepared would fail the run.
     async fn unless_ending<T>(
         &self,
         answer: impl Future<Output = Result<T>>,

@@ -187,7 +187,7 @@ pub(crate) fn job() -> Job {
         plan_only: false,
         variables: Vec::new(),
         files: Vec::new(),
-        refusal: None,
+        unprepared: None,
         run_variables: Vec::new(),
         ssh_key: None,
         timeout: Duration::from_secs(60),
