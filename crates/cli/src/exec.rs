@@ -64,8 +64,8 @@ output goes to standard output; what is said about the run, to standard error.
   ferroform exec --configuration . -- plan -generate-config-out=made.tf
   echo 'length(var.zones)' | ferroform exec -- console
 
-Allowed are import, state list|show|mv|rm|replace-provider, taint, untaint, console, output, show, providers, providers \
-schema, graph, validate, and plan with -generate-config-out. The server refuses other commands and options, and says why. \
+Allowed are import, state list|show|mv|rm|replace-provider, taint, untaint, console, query, output, show, providers, \
+providers schema, graph, validate, and plan with -generate-config-out. The server refuses other commands and options, and says why. \
 The command line is shown to whoever sees the run: it must hold no secret. Before what begins with a dash, put --.
 
 console reads its expressions from standard input, to its end.

@@ -221,7 +221,6 @@ fn find(words: &[String]) -> Result<&'static Rule, String> {
         "login" | "logout" | "workspace" | "version" | "fmt" | "get" => ": it works on your own machine",
         "force-unlock" => ": unlock the workspace instead",
         "state" => ": states are read and written with `ferroform state`",
-        "test" => "",
         _ if first.starts_with('-') => ": options come after the command",
         _ => "",
     };
