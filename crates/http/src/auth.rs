@@ -41,13 +41,10 @@ type Memory<K, T> = Mutex<HashMap<K, Remembered<T>>>;
 /// How the token of a run begins.
 const RUN_TOKEN: &str = "ferroform-run.";
 
-/// A token with which what runs in a run calls this server. It is signed and stored nowhere, and ends with the run, or
-/// after `seconds`.
-pub fn run_token(app: &App, run: &RunId, seconds: i64) -> Secret {
-    Secret::new(format!(
-        "{RUN_TOKEN}{}",
-        app.signer.sign("run-token", run.as_str(), app.now().plus_seconds(seconds))
-    ))
+/// A token with which what runs in a run calls this server. It is signed and stored nowhere, and ends with the run, or at
+/// `until`. The same two give the same token.
+pub fn run_token(app: &App, run: &RunId, until: Timestamp) -> Secret {
+    Secret::new(format!("{RUN_TOKEN}{}", app.signer.sign("run-token", run.as_str(), until)))
 }
 
 /// The run that a signed token stands for. Always read, never remembered: the token must be dead when the run has ended.

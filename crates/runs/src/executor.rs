@@ -25,7 +25,10 @@ use http_api::{
     App, Error, Result,
     blobs::{self, NewBlob},
 };
-use kernel::ids::{BlobId, OrganizationId, RunId, StateVersionId};
+use kernel::{
+    Timestamp,
+    ids::{BlobId, OrganizationId, RunId, StateVersionId},
+};
 use runner::{
     Boxed, Category, Control, ControlError, Job, Outcome, Phase, PlanArtifacts, Signal,
     engine::{Archive, Tool},
@@ -165,7 +168,7 @@ async fn stubborn<T, F: Future<Output = Result<T>>>(app: &App, mut attempt: impl
 fn with_own_token(
     app: &App,
     run: &Run,
-    seconds: u64,
+    until: Timestamp,
     given: Vec<workspaces::variables::Value>,
 ) -> Vec<runner::Variable> {
     let url = &app.settings.url;
@@ -174,11 +177,7 @@ fn with_own_token(
     let encoded = key.replace('.', "_").replace('-', "__");
     let theirs = given.iter().any(|v| v.category == "env" && (v.key == key || v.key == encoded));
     let own = (!theirs).then(|| runner::Variable {
-        value: http_api::auth::run_token(
-            app,
-            run.id(),
-            i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000),
-        ),
+        value: http_api::auth::run_token(app, run.id(), until),
         key,
         category: Category::Env,
         hcl: false,
@@ -221,6 +220,14 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         Phase::Plan => admin.plan_seconds(app),
         Phase::Apply => admin.apply_seconds(app),
     };
+    // Of when the phase began and not of now: whoever takes the phase up after a restart must know the tokens that its engine
+    // has, to hide them in the log.
+    let began = match phase {
+        Phase::Plan => &life.plan,
+        Phase::Apply => &life.apply,
+    };
+    let since = began.status_timestamps.get("started-at").copied().unwrap_or_else(|| app.now());
+    let until = since.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2_000_000));
     let version = Some(run.options.terraform_version.clone()).filter(|version| version != "latest");
     let Rules { refused, deprecated, own } = tool_versions::rules(app, &workspace.engine).await?;
     let own = own.into_iter().find(|(own, _)| version.as_ref() == Some(own));
@@ -231,14 +238,16 @@ async fn job(app: &App, run: &Run, phase: Phase) -> Result<Job> {
         workspace: (workspace.id.as_str(), &workspace.name),
         run: run.id(),
         phase,
-        seconds: i64::try_from(seconds).unwrap_or(i64::MAX / 2),
+        lease: run.row.lease.as_deref().unwrap_or_default(),
+        since,
+        until,
     };
     let (identity, unprepared) = match identity::provide(app, &bearer, &variables.workspace).await? {
         Ok(identity) => (identity, None),
         Err(why) => (Identity::default(), Some(why)),
     };
     variables.workspace.retain(|variable| !identity::is_asking(variable));
-    let mut given = with_own_token(app, run, seconds, variables.workspace);
+    let mut given = with_own_token(app, run, until, variables.workspace);
     given.extend(identity.variables);
     Ok(Job {
         run: run.id().clone(),

@@ -3,11 +3,12 @@
 //! Environment variables of the workspace ask for them, by the names that TFE documents; what comes of them are the variables
 //! and files that each provider reads. A token is a JWT signed by this server ([`http_api::signing`]); the cloud trusts
 //! `/.well-known/openid-configuration`, and decides by `sub` and the other claims. Each phase of a run has tokens of its own,
-//! which die with its time limit. Source: "Dynamic provider credentials" and "Manually generate workload identity tokens"
+//! which die with its time limit; a server that takes the phase up after a restart makes the same ones, and hides them in
+//! the log (but for Vault's, which Vault makes anew). Source: "Dynamic provider credentials" and "Manually generate workload identity tokens"
 //! of TFE's documentation.
 
 use http_api::{App, Error, Result, signing};
-use kernel::{Secret, ids::RunId};
+use kernel::{Secret, Timestamp, ids::RunId};
 use runner::{Category, Phase, SecretFile, Variable};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -23,8 +24,11 @@ pub(crate) struct Bearer<'a> {
     pub(crate) workspace: (&'a str, &'a str),
     pub(crate) run: &'a RunId,
     pub(crate) phase: Phase,
-    /// How long a token is good for: as long as the phase may last.
-    pub(crate) seconds: i64,
+    /// Names the work on the phase, for tokens' ids.
+    pub(crate) lease: &'a str,
+    /// When the phase began, and until when it may last: tokens are good for that time.
+    pub(crate) since: Timestamp,
+    pub(crate) until: Timestamp,
 }
 
 /// What a run gets.
@@ -156,20 +160,21 @@ impl Making<'_> {
             terraform_run_id: &'a str,
             terraform_full_workspace: String,
         }
-        let Bearer { organization, project, workspace, run, phase, seconds } = self.bearer;
-        let now = self.app.now().micros() / 1_000_000;
+        let Bearer { organization, project, workspace, run, phase, lease, since, until } = self.bearer;
+        let seconds = |at: &Timestamp| at.micros() / 1_000_000;
         let place =
             format!("organization:{}:project:{}:workspace:{}", organization.1, project.1, workspace.1);
         signing::sign(
             self.app,
             &Claims {
-                jti: self.app.env.base58(22),
+                // All of a token follows from the phase, so that it can be told again.
+                jti: self.app.hasher.hash(&format!("identity {lease} {audience}")),
                 iss: issuer(self.app),
                 aud: audience,
-                iat: now,
+                iat: seconds(since),
                 // Clocks of clouds are a little behind ours, or ahead.
-                nbf: now - 5,
-                exp: now + seconds,
+                nbf: seconds(since) - 5,
+                exp: seconds(until),
                 sub: format!("{place}:run_phase:{}", phase.name()),
                 terraform_run_phase: phase.name(),
                 terraform_workspace_id: workspace.0,

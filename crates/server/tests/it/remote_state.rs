@@ -23,7 +23,8 @@ async fn planning(
     api.uploaded(ws, archive(&[("main.tf", &gate.configuration())])).await;
     let run = api.run(ws, json!({})).await;
     let visitor = gate.visitor().await;
-    let token = http_api::auth::run_token(&server.assembled.app, &RunId::from(run.as_str()), 60);
+    let app = &server.assembled.app;
+    let token = http_api::auth::run_token(app, &RunId::from(run.as_str()), app.now().plus_seconds(60));
     (run, server.with_token(token.expose()), visitor)
 }
 

@@ -325,6 +325,38 @@ async fn a_server_that_is_killed_and_started_again_does_not_end_the_push() {
 }
 
 #[tokio::test]
+async fn tokens_of_a_run_are_hidden_in_its_log_also_by_the_next_server() {
+    let mut house = House::open(&PLAIN).await;
+    let gate = house.fifo();
+    let asks = |key: &str| json!({"data": {"attributes": {"key": key, "value": "cloud", "category": "env"}}});
+    house.post("/workspaces/WS/vars", asks("TFC_WORKLOAD_IDENTITY_AUDIENCE")).await;
+    let main = format!(
+        r#"
+resource "terraform_data" "slow" {{
+  provisioner "local-exec" {{
+    command = <<-SH
+      echo the apply has come this far; cat {}
+      echo "identity: $TFC_WORKLOAD_IDENTITY_TOKEN."
+      sed -n 's/.*token = "\(.*\)"/own: \1/p' "$TF_CLI_CONFIG_FILE"
+    SH
+  }}
+}}
+"#,
+        gate.display()
+    );
+    let mut terminal = Terminal::of(&house.push(&main, &["--auto-approve"]));
+    terminal.sees("the apply has come this far");
+    house.server.child.kill().unwrap();
+    house.server.child.wait().unwrap();
+    house.start_again(&PLAIN);
+    fs::write(&gate, "").unwrap();
+    terminal.sees("identity: (sensitive value)");
+    terminal.sees("own: (sensitive value)");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 0, "{screen}");
+}
+
+#[tokio::test]
 async fn what_terraformignore_names_stays_at_home() {
     let house = House::open(&PLAIN).await;
     let folder = house.folder();
