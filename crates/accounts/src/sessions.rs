@@ -98,6 +98,20 @@ pub async fn find(app: &App, secret: &str) -> Result<Option<Session>> {
     Ok(found)
 }
 
+/// Whether a session has not ended. Asking does not count as being seen: a page that is left open keeps nobody signed in.
+pub async fn lives(app: &App, id: &SessionId) -> Result<bool> {
+    let (idle, whole) = limits(app, app.now());
+    let found: Option<(i64,)> = app
+        .db
+        .one(
+            "SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.id = $1 AND s.last_seen_at > $2 AND s.created_at > $3 AND u.suspended = FALSE",
+            args![id, idle, whole],
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
 /// Sessions not seen since the first instant, or made before the second, have ended.
 fn limits(app: &App, now: Timestamp) -> (Timestamp, Timestamp) {
     let before = |seconds: i64| now.plus_seconds(seconds.saturating_neg());

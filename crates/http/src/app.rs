@@ -1,8 +1,8 @@
 //! What every handler and background task may use: one cheap handle.
 
 use crate::{
-    audit::Trail, auth::Identities, idempotency::Keys, include::Loaders, limit::Limit, origin::Network,
-    signing::Signing, site::Site,
+    audit::Trail, auth::Identities, changes::Changes, idempotency::Keys, include::Loaders, limit::Limit,
+    origin::Network, signing::Signing, site::Site,
 };
 use blob::{
     keys::{DataKey, RootKey},
@@ -132,6 +132,8 @@ pub struct Inner {
     pub audit: Trail,
     /// Requests with an `Idempotency-Key`.
     pub idempotency: Keys,
+    /// Tells pages that are open.
+    pub changes: Changes,
     /// How an included resource of each type is read.
     pub loaders: Loaders,
     /// Counts changes that may let a run proceed; see [`App::pulse`].
@@ -166,6 +168,7 @@ impl App {
         Self(Arc::new(Inner {
             signer: Signer::new(root_key.derive("signed-urls")),
             hasher: TokenHasher::new(root_key.derive("api-tokens")),
+            changes: Changes::new(&env),
             env,
             db,
             objects,

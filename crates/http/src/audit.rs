@@ -67,6 +67,13 @@ pub struct Asked {
     pub token: Option<TokenShown>,
 }
 
+/// Who asks for a change, and from where, as far as that is known before the work begins.
+pub(crate) struct Caller {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) who: Option<Who>,
+    pub(crate) token: Option<TokenShown>,
+}
+
 /// What the work itself says of the change.
 #[derive(Clone, Debug, Default)]
 struct Noted {

@@ -91,6 +91,11 @@ impl Resource {
         self
     }
 
+    /// Its attributes, read as `A`.
+    pub(crate) fn attributes<A: serde::de::DeserializeOwned>(&self) -> serde_json::Result<A> {
+        serde_json::from_str(self.attributes.get())
+    }
+
     /// The resources that a relationship names; empty when there is no such relationship.
     pub fn related(&self, name: &str) -> Vec<(&'static str, &str)> {
         match self.relationships.iter().find(|(n, _)| *n == name).map(|(_, linkage)| linkage) {
@@ -140,15 +145,36 @@ pub struct Document {
     pub(crate) links: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) meta: Option<Value>,
+    #[serde(skip)]
+    pub(crate) pagination: Option<Pagination>,
+}
+
+/// Which page of a list a document has.
+#[derive(Clone, Copy, Debug)]
+pub struct Pagination {
+    /// From 1.
+    pub page: u32,
+    /// Most members of a page.
+    pub size: u32,
+    /// Whether another page follows.
+    pub more: bool,
+    /// Members of the whole list, where they were counted.
+    pub total: Option<i64>,
+}
+
+impl Default for Pagination {
+    fn default() -> Self {
+        Self { page: 1, size: u32::MAX, more: false, total: None }
+    }
 }
 
 impl Document {
     pub(crate) fn one(resource: Resource) -> Self {
-        Self { data: Primary::One(Box::new(resource)), included: vec![], links: None, meta: None }
+        Self { data: Primary::One(Box::new(resource)), ..Self::many(vec![]) }
     }
 
     pub(crate) fn many(resources: Vec<Resource>) -> Self {
-        Self { data: Primary::Many(resources), included: vec![], links: None, meta: None }
+        Self { data: Primary::Many(resources), included: vec![], links: None, meta: None, pagination: None }
     }
 
     /// `meta.pagination` and `links`, as §7 of the specification has them. `base` is the path with its query, less
@@ -165,6 +191,8 @@ impl Document {
                 u32::try_from(total.div_euclid(i64::from(size)) + i64::from(total % i64::from(size) != 0))
                     .unwrap_or(u32::MAX);
             let next = (number < pages).then_some(number + 1);
+            self.pagination =
+                Some(Pagination { page: number, size, more: next.is_some(), total: Some(total) });
             self.links = Some(json!({
                 "self": link(number), "first": link(1), "prev": prev.map(link), "next": next.map(link),
                 "last": link(pages.max(1)),
@@ -176,6 +204,7 @@ impl Document {
         } else {
             // Without a count, a full page is taken as a sign that another may follow.
             let next = (paged.items.len() == size as usize).then_some(number + 1);
+            self.pagination = Some(Pagination { page: number, size, more: next.is_some(), total: None });
             self.links =
                 Some(json!({ "self": link(number), "prev": prev.map(link), "next": next.map(link) }));
             self.meta = Some(json!({ "pagination": {

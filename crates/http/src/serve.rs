@@ -17,16 +17,21 @@ use axum::{
     response::Response,
     routing::{MethodFilter, on},
 };
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex},
-};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex};
 
 /// An operation, and what reads the resource that it changes.
-struct Served {
-    operation: Operation,
+pub(crate) struct Served {
+    pub(crate) operation: Operation,
     /// With whether the resource is there after the operation.
     sibling: Option<(Handler, bool)>,
+}
+
+impl Served {
+    pub(crate) fn new(operation: &Operation, routes: &Routes) -> Self {
+        let sibling = if operation.method == Method::GET { None } else { audit::sibling(operation, routes) };
+        Self { operation: operation.clone(), sibling }
+    }
 }
 
 /// Headers that every answer of the API carries; the command line and the SDK read them (`docs/api-quirks.md`).
@@ -40,15 +45,14 @@ static HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
 ];
 
-/// The service that the table describes. Paths of token operations are below `/api/v2`.
+/// The service that the table describes, without a fallback: that is [`absent`], for who joins it with others. Paths of token operations are below `/api/v2`.
 pub fn router(app: &App, routes: &Routes) -> Router {
     let mut router = Router::new();
     for operation in routes.operations() {
         let path = full_path(operation);
         let method = MethodFilter::try_from(operation.method.clone())
             .expect("the table uses the methods that HTTP defines");
-        let sibling = if operation.method == Method::GET { None } else { audit::sibling(operation, routes) };
-        let (app, served) = (app.clone(), Arc::new(Served { operation: operation.clone(), sibling }));
+        let (app, served) = (app.clone(), Arc::new(Served::new(operation, routes)));
         router = router.route(
             &path,
             on(method, move |params: RawPathParams, request: Request| {
@@ -56,10 +60,8 @@ pub fn router(app: &App, routes: &Routes) -> Router {
             }),
         );
     }
-    let (fallback, wrong_method) = (app.clone(), app.clone());
-    router
-        .fallback(move |request: Request| absent(fallback.clone(), request))
-        .method_not_allowed_fallback(move |request: Request| absent(wrong_method.clone(), request))
+    let app = app.clone();
+    router.method_not_allowed_fallback(move |request: Request| absent(app.clone(), request))
 }
 
 /// The path of an operation from the root of the server.
@@ -71,7 +73,7 @@ pub fn full_path(operation: &Operation) -> String {
 }
 
 /// Whatever is not in the table: 401 without a valid token below the API, so that it tells nothing; else 404.
-async fn absent(app: App, request: Request) -> Response {
+pub async fn absent(app: App, request: Request) -> Response {
     let request_id = request_id(&app);
     let below = request.uri().path().starts_with("/api/");
     let access = if below { Access::Token } else { Access::Public };
@@ -125,7 +127,8 @@ async fn handle(
     };
     if operation.method != Method::GET {
         let address = origin::address(&cx.app.settings.trusted_proxies, &cx.headers, &parts.extensions);
-        return change(served, cx, address).await;
+        let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
+        return change(served, cx, audit::Caller { address, who, token }).await.map(|(response, _)| response);
     }
     let known: Vec<HeaderValue> = cx.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
     let (response, document) = (operation.handler)(cx).await?.into_response()?;
@@ -138,15 +141,18 @@ async fn handle(
 }
 
 /// Carries out what may change something, once for each key of the client's, with its entry in the audit trail.
-async fn change(served: &Served, mut cx: Cx, address: Option<IpAddr>) -> Result<Response, Error> {
+pub(crate) async fn change(
+    served: &Served,
+    mut cx: Cx,
+    caller: audit::Caller,
+) -> Result<(Response, Option<Bytes>), Error> {
     let operation = &served.operation;
     let ticket = match idempotency::look(&mut cx, operation).await? {
-        Verdict::Known(response) => return Ok(response),
+        Verdict::Known(response) => return Ok((response, None)),
         Verdict::NoKey => None,
         Verdict::First(ticket) => Some(ticket),
     };
     let app = cx.app.clone();
-    let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
     let asked = audit::Asked {
         id: cx.request_id.clone(),
         operation: operation.name,
@@ -154,18 +160,19 @@ async fn change(served: &Served, mut cx: Cx, address: Option<IpAddr>) -> Result<
         path: operation.path,
         // A signed path's parameter is a right.
         params: if operation.access == Access::Token { cx.params.to_vec() } else { Vec::new() },
-        address,
-        who,
-        token,
+        address: caller.address,
+        who: caller.who,
+        token: caller.token,
     };
     let sibling = served.sibling.as_ref().map(|(handler, stays)| audit::documents(&cx, handler, *stays));
     let also = ticket.as_ref().map(idempotency::Ticket::statements);
     let work = async { (operation.handler)(cx).await?.into_response() };
     let (response, document) = audit::observe(&app, asked, sibling, also, work).await?;
-    match ticket {
-        Some(ticket) => ticket.keep(response, document.as_ref()).await,
-        None => Ok(response),
-    }
+    let response = match ticket {
+        Some(ticket) => ticket.keep(response, document.as_ref()).await?,
+        None => response,
+    };
+    Ok((response, document))
 }
 
 /// Who calls, if they may: with a valid token where one is needed, and within their allowance, of which `left` is told.
@@ -244,8 +251,13 @@ fn finish(
 }
 
 /// The query string, decoded; clients percent-encode brackets or not. One that cannot be decoded counts as none.
-fn query_pairs(uri: &Uri) -> Vec<(String, String)> {
+pub(crate) fn query_pairs(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
+}
+
+/// A parameter of a path, percent-decoded.
+pub(crate) fn decoded(parameter: &str) -> String {
+    percent_encoding::percent_decode_str(parameter).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
     run_triggers,
 };
 use db::{Arg, FromRow, Tx, args};
-use http_api::{App, Error, Result};
+use http_api::{App, Error, Result, changes::Change};
 use kernel::{
     Timestamp,
     ids::{
@@ -225,7 +225,7 @@ pub async fn open_in_tx(tx: &mut Tx, workspace: &WorkspaceId) -> Result<Vec<Run>
 pub struct After {
     wake: bool,
     signals: Vec<(RunId, Signal)>,
-    changed: Vec<RunId>,
+    changed: Vec<Change>,
     forget: Vec<RunId>,
 }
 
@@ -244,8 +244,11 @@ impl After {
         for (run, signal) in &self.signals {
             jobs.signal(run, *signal);
         }
-        for run in &self.changed {
-            jobs.changed(run);
+        for change in self.changed {
+            if let Some(run) = &change.run {
+                jobs.changed(run);
+            }
+            app.changes.tell(change);
         }
         for run in self.forget {
             jobs.forget(&run);
@@ -332,8 +335,13 @@ async fn carry_out(
     actor: Option<&UserId>,
     now: Timestamp,
 ) -> Result<After> {
-    let mut after = After { changed: vec![run.row.id.clone()], ..After::default() };
     let id = run.row.id.clone();
+    let change = Change {
+        organization: run.row.organization_id.clone(),
+        workspace: run.row.workspace_id.clone(),
+        run: Some(id.clone()),
+    };
+    let mut after = After { changed: vec![change], ..After::default() };
     for effect in effects {
         match effect {
             Effect::RunEvent { action, description } => {

@@ -5,11 +5,12 @@
 
 use crate::system;
 use accounts::bootstrap;
-use axum::Router;
+use axum::{Router, extract::Request, response::Response};
 use blob::{keys::RootKey, store::Objects};
 use db::{Db, migrations};
 use http_api::{
-    App, Error, Result, Routes, Settings, app::Parts, audit, blobs, idempotency, include::Loaders, serve,
+    App, Error, Result, Routes, Settings, app::Parts, audit, blobs, idempotency, include::Loaders,
+    inside::Inside, serve,
 };
 use kernel::{Env, Secret};
 use runner::{
@@ -67,6 +68,14 @@ pub struct Assembled {
     pub engine: Result<Option<Engine>, EngineError>,
 }
 
+/// What nothing else is routed to.
+async fn absent(app: App, inside: Arc<Inside>, request: Request) -> Response {
+    match web::fallback(app.clone(), inside, request).await {
+        Ok(response) => response,
+        Err(request) => serve::absent(app, request).await,
+    }
+}
+
 /// Opens the data and makes the service.
 ///
 /// # Errors
@@ -104,7 +113,10 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
         ],
     });
     let routes = routes();
-    let router = serve::router(&app, &routes).merge(web::router(&app));
+    let inside = Arc::new(Inside::new(&routes));
+    let router = serve::router(&app, &routes).merge(web::router(&app, &inside));
+    let fallback = app.clone();
+    let router = router.fallback(move |request: Request| absent(fallback.clone(), inside.clone(), request));
     Ok(Assembled { app, routes, router, engine })
 }
 

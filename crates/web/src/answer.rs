@@ -1,18 +1,20 @@
 //! What a page answers, with the headers that every page has.
 
+use crate::assets;
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
+use flate2::Compression;
 use maud::Markup;
 
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: StatusCode,
-    body: Bytes,
+    body: Content,
     kind: &'static str,
     location: Option<String>,
     /// `Set-Cookie` headers, in order.
@@ -20,7 +22,22 @@ pub(crate) struct Answer {
     /// Where else than here a form of the page leads.
     form_target: Option<String>,
     forever: bool,
+    /// `Content-Disposition`.
+    file: Option<String>,
 }
+
+/// What is in an answer.
+#[derive(Debug)]
+enum Content {
+    Whole(Bytes),
+    /// With itself compressed.
+    Both(Bytes, Bytes),
+    /// What comes while it is read.
+    Stream(Body),
+}
+
+/// Bytes from which on compressing is worth it.
+const WORTH_PACKING: usize = 1024;
 
 /// On every answer. `same-origin` and not `no-referrer`: with that, browsers send `Origin: null` with our own forms.
 static HEADERS: [(HeaderName, HeaderValue); 4] = [
@@ -45,12 +62,13 @@ impl Answer {
     pub(crate) fn page(markup: Markup) -> Self {
         Self {
             status: StatusCode::OK,
-            body: markup.into_string().into(),
+            body: Content::Whole(markup.into_string().into()),
             kind: "text/html; charset=utf-8",
             location: None,
             cookies: Vec::new(),
             form_target: None,
             forever: false,
+            file: None,
         }
     }
 
@@ -62,8 +80,21 @@ impl Answer {
     }
 
     /// 200 with bytes that never change under their name.
-    pub(crate) fn forever(kind: &'static str, body: &'static [u8]) -> Self {
-        Self { body: Bytes::from_static(body), kind, forever: true, ..Self::page(maud::html! {}) }
+    pub(crate) fn forever(kind: &'static str, plain: &'static [u8], packed: Bytes) -> Self {
+        let body = Content::Both(Bytes::from_static(plain), packed);
+        Self { body, kind, forever: true, ..Self::page(maud::html! {}) }
+    }
+
+    /// 200 with a stream of events.
+    pub(crate) fn events(body: Body) -> Self {
+        Self { body: Content::Stream(body), kind: "text/event-stream", ..Self::page(maud::html! {}) }
+    }
+
+    /// 200 with bytes of a media type, to be kept as a file of this name.
+    pub(crate) fn download(kind: &'static str, name: &str, body: impl Into<Bytes>) -> Self {
+        let safe: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+        let file = Some(format!("attachment; filename=\"{safe}\""));
+        Self { body: Content::Whole(body.into()), kind, file, ..Self::page(maud::html! {}) }
     }
 
     pub(crate) fn status(self, status: StatusCode) -> Self {
@@ -80,9 +111,17 @@ impl Answer {
         Self { form_target: Some(origin), ..self }
     }
 
-    /// `path` is for the log, should the answer be impossible.
-    pub(crate) fn into_response(self, path: &str) -> Response {
-        let mut response = Response::new(Body::from(self.body));
+    /// `path` is for the log, should the answer be impossible; `gzip` says whether the browser unpacks that.
+    pub(crate) fn into_response(self, path: &str, gzip: bool) -> Response {
+        let (body, packed) = match self.body {
+            Content::Both(_, packed) if gzip => (packed.into(), true),
+            Content::Whole(plain) if gzip && plain.len() >= WORTH_PACKING => {
+                (assets::packed(&plain, Compression::fast()).into(), true)
+            }
+            Content::Whole(plain) | Content::Both(plain, _) => (plain.into(), false),
+            Content::Stream(body) => (body, false),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         for (name, value) in &HEADERS {
@@ -90,10 +129,16 @@ impl Answer {
         }
         let target = self.form_target.map(|target| format!(" {target}")).unwrap_or_default();
         let policy = format!(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{target}; \
-             base-uri 'none'; frame-ancestors 'none'"
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+             form-action 'self'{target}; base-uri 'none'; frame-ancestors 'none'"
         );
-        let texts = [(header::CONTENT_SECURITY_POLICY, Some(policy)), (header::LOCATION, self.location)];
+        let texts = [
+            (header::CONTENT_SECURITY_POLICY, Some(policy)),
+            (header::LOCATION, self.location),
+            (header::CONTENT_DISPOSITION, self.file),
+            (header::CONTENT_ENCODING, packed.then(|| "gzip".to_owned())),
+            (header::VARY, Some("accept-encoding".to_owned())),
+        ];
         let cookies = self.cookies.into_iter().map(|cookie| (header::SET_COOKIE, Some(cookie)));
         for (name, text) in texts.into_iter().chain(cookies) {
             match text.map(HeaderValue::try_from) {

@@ -1,9 +1,14 @@
 //! Frames and parts that pages are made of.
 //!
 //! [`card`] is the frame of what is done once, in the middle of an empty page: signing in, consenting, being refused.
-//! [`page`] is the frame of all else, with the way to other pages and out.
+//! [`page`] is the frame of a person's own pages, [`framed`] that of all else: with where one is ([`Frame`]), the way to other
+//! pages and out.
 
-use crate::{answer::Answer, assets, visit::Visit};
+use crate::{
+    answer::Answer,
+    assets,
+    visit::{Visit, segment},
+};
 use accounts::sessions::Session;
 use axum::http::StatusCode;
 use http_api::{Error, site::Customization};
@@ -24,6 +29,10 @@ const PLACES: [(Place, &str, &str); 3] = [
     (Place::Password, "/app/settings/password", "Password"),
 ];
 
+/// htmx makes no style and evaluates no text, which the policy of the answer forbids anyway.
+const HTMX: &str =
+    r#"{"includeIndicatorStyles":false,"allowEval":false,"selfRequestsOnly":true,"historyCacheSize":0}"#;
+
 fn document(texts: &Customization, title: &str, class: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -35,6 +44,8 @@ fn document(texts: &Customization, title: &str, class: &str, body: &Markup) -> M
                 title { (title) " · Ferroform" }
                 link rel="stylesheet" href=(assets::style());
                 link rel="icon" type="image/svg+xml" href=(assets::icon());
+                meta name="htmx-config" content=(HTMX);
+                @for script in assets::scripts() { script src=(script) defer {} }
             }
             body class=(class) {
                 (body)
@@ -80,37 +91,129 @@ pub(crate) fn card(texts: &Customization, title: &str, body: &Markup) -> Markup 
     )
 }
 
-/// A page with the way to others. `title` is its heading too.
+/// Where a page is: what stands above it, and which pages are beside it.
+pub(crate) enum Area<'a> {
+    /// What is a person's own.
+    Own,
+    /// An organization.
+    Organization(&'a str),
+    /// A workspace of an organization.
+    Workspace(&'a str, &'a str),
+}
+
+/// The frame of a page.
+pub(crate) struct Frame<'a> {
+    /// Its name, for the browser's tab and its heading.
+    pub(crate) title: &'a str,
+    /// Where it is.
+    pub(crate) area: Area<'a>,
+    /// Which of the pages beside each other it is or belongs to, by the name in the navigation.
+    pub(crate) place: &'a str,
+    /// Below the page that `place` names: the heading has a way back there.
+    pub(crate) within: bool,
+    /// What stands at the right of the heading.
+    pub(crate) actions: Markup,
+}
+
+impl<'a> Frame<'a> {
+    /// One without actions, right at its place.
+    pub(crate) fn new(area: Area<'a>, place: &'a str, title: &'a str) -> Self {
+        Self { title, area, place, within: false, actions: Markup::default() }
+    }
+}
+
+impl Area<'_> {
+    /// Names and paths of the pages beside each other.
+    fn places(&self) -> Vec<(&'static str, String)> {
+        let under = |base: String, places: &[(&'static str, &str)]| {
+            places.iter().map(|(name, path)| (*name, format!("{base}{path}"))).collect()
+        };
+        match self {
+            Area::Own => PLACES.iter().map(|(_, path, name)| (*name, (*path).to_owned())).collect(),
+            Area::Organization(organization) => under(
+                format!("/app/{}", segment(organization)),
+                &[("Overview", ""), ("Workspaces", "/workspaces")],
+            ),
+            Area::Workspace(organization, workspace) => under(
+                format!("/app/{}/workspaces/{}", segment(organization), segment(workspace)),
+                &[("Overview", ""), ("Runs", "/runs")],
+            ),
+        }
+    }
+
+    /// Names and paths of what it is in, the outermost first.
+    fn crumbs(&self) -> Vec<(&str, String)> {
+        match self {
+            Area::Own => vec![],
+            Area::Organization(organization) => {
+                vec![(organization, format!("/app/{}", segment(organization)))]
+            }
+            Area::Workspace(organization, workspace) => {
+                let base = format!("/app/{}", segment(organization));
+                let own = format!("{base}/workspaces/{}", segment(workspace));
+                vec![(organization, base), (workspace, own)]
+            }
+        }
+    }
+}
+
+/// A person's own page. `title` is its heading too.
 pub(crate) fn page(visit: &Visit, place: Place, title: &str, body: &Markup) -> Markup {
+    let name = PLACES.iter().find(|(own, ..)| *own == place).map_or("", |(_, _, name)| name);
+    framed(visit, &Frame::new(Area::Own, name, title), body)
+}
+
+/// A page with where it is and the way to others.
+pub(crate) fn framed(visit: &Visit, frame: &Frame<'_>, body: &Markup) -> Markup {
+    let places = frame.area.places();
+    let back = places.iter().find(|(name, _)| frame.within && *name == frame.place);
     document(
         &visit.app.site().customization,
-        title,
+        &whole_title(frame),
         "framed",
         &html! {
             a.skip href="#content" { "Skip to content" }
             header.top {
                 div.inner {
                     (brand("/app"))
-                    nav aria-label="Main" {
-                        @for (other, path, name) in PLACES {
-                            a href=(path) aria-current=[(other == place).then_some("page")] { (name) }
-                        }
+                    nav.crumbs aria-label="Where you are" {
+                        @for (name, path) in frame.area.crumbs() { a href=(path) { (name) } }
                     }
                     @if let Some(session) = &visit.session {
-                        form.who method="post" action="/sign-out" {
-                            (form_token(visit))
-                            span { (session.username) }
-                            button.quiet type="submit" { "Sign out" }
+                        div.who {
+                            a href="/app/settings/tokens" { (session.username) }
+                            form method="post" action="/sign-out" {
+                                (form_token(visit))
+                                button.quiet type="submit" { "Sign out" }
+                            }
                         }
+                    }
+                }
+                nav.tabs aria-label="Pages" {
+                    @for (name, path) in &places {
+                        a href=(path) aria-current=[(*name == frame.place).then_some("page")] { (name) }
                     }
                 }
             }
             main #content {
-                h1 { (title) }
+                div.heading {
+                    div {
+                        @if let Some((name, path)) = back { a.back href=(path) { "‹ " (name) } }
+                        h1 { (frame.title) }
+                    }
+                    div.actions { (frame.actions) }
+                }
                 (body)
             }
         },
     )
+}
+
+fn whole_title(frame: &Frame<'_>) -> String {
+    let mut words = vec![frame.title];
+    let crumbs = frame.area.crumbs();
+    words.extend(crumbs.iter().rev().map(|(name, _)| *name).filter(|name| *name != frame.title));
+    words.join(" · ")
 }
 
 /// What every form carries; see [`Visit::form_token`].

@@ -13,10 +13,16 @@ mod assets;
 mod authorize;
 mod home;
 mod layout;
+mod live;
+mod organizations;
+mod parts;
 mod password;
+mod run;
 pub mod serve;
 mod sign_in;
 mod tokens;
 mod visit;
+mod workspace;
+mod workspaces;
 
-pub use serve::{Needs, Route, router, routes};
+pub use serve::{Needs, Route, fallback, router, routes};

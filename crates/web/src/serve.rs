@@ -6,8 +6,9 @@
 
 use crate::{
     answer::Answer,
-    assets, authorize, home, layout, password, sign_in, tokens,
-    visit::{Refused, Visit},
+    assets, authorize, home, layout, live, organizations, password, run, sign_in, tokens,
+    visit::{self, Refused, Visit},
+    workspace, workspaces,
 };
 use axum::{
     Router,
@@ -18,7 +19,7 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use futures_util::future::BoxFuture;
-use http_api::{App, Error, OperationName, Result, audit};
+use http_api::{App, Error, OperationName, Result, audit, inside::Inside};
 use std::sync::Arc;
 
 /// Who may see a page at all.
@@ -52,9 +53,28 @@ impl std::fmt::Debug for Route {
     }
 }
 
-struct Table(Vec<Route>);
+/// Rows, gathered from the files of the pages.
+pub(crate) struct Table(Vec<Route>);
 
 impl Table {
+    /// A page for whoever is signed in.
+    pub(crate) fn show<F, Fut>(self, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        self.page(Needs::Session, Method::GET, path, name, handler)
+    }
+
+    /// A form of whoever is signed in.
+    pub(crate) fn send<F, Fut>(self, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        self.page(Needs::Session, Method::POST, path, name, handler)
+    }
+
     fn page<F, Fut>(
         mut self,
         needs: Needs,
@@ -77,7 +97,7 @@ impl Table {
 pub fn routes() -> Vec<Route> {
     use Needs::{Nothing, Session};
     let (get, post) = (Method::GET, Method::POST);
-    Table(Vec::new())
+    let table = Table(Vec::new())
         .page(Nothing, get.clone(), "/", "web.root.show", home::root)
         .page(Nothing, get.clone(), "/_assets/{name}", "web.assets.show", assets::show)
         .page(Nothing, get.clone(), "/sign-in", "web.sign-in.show", sign_in::show)
@@ -92,39 +112,63 @@ pub fn routes() -> Vec<Route> {
         .page(Session, get.clone(), "/app/settings/tokens", "web.tokens.show", tokens::show)
         .page(Session, post.clone(), "/app/settings/tokens", "web.tokens.send", tokens::create)
         .page(Session, post.clone(), "/app/settings/tokens/{id}/revoke", "web.token.revoke", tokens::revoke)
-        .page(Session, get.clone(), "/app/settings/password", "web.password.show", password::show)
-        .page(Session, post, "/app/settings/password", "web.password.send", password::send)
-        .page(Session, get, "/app/{*rest}", "web.absent.show", home::absent)
-        .0
+        .page(Session, get, "/app/settings/password", "web.password.show", password::show)
+        .page(Session, post, "/app/settings/password", "web.password.send", password::send);
+    let all = [organizations::routes, workspaces::routes, workspace::routes, run::routes, live::routes];
+    all.into_iter().fold(table, |table, more| more(table)).0
 }
 
-/// The service that the table describes. It has no fallback of its own.
-pub fn router(app: &App) -> Router {
+/// What is served below `/app` where the table has nothing: only who is signed in is told so.
+fn absent() -> Route {
+    let handler: Handler = Arc::new(|visit| Box::pin(home::absent(visit)));
+    Route { method: Method::GET, path: "/app/…", name: "web.absent.show", needs: Needs::Session, handler }
+}
+
+/// Answers a request that nothing else is routed to, if it is one for a page.
+///
+/// # Errors
+/// The request, if it is not.
+pub async fn fallback(app: App, inside: Arc<Inside>, request: Request) -> Result<Response, Request> {
+    if !request.uri().path().starts_with("/app/") {
+        return Err(request);
+    }
+    Ok(respond(app, inside, Arc::new(absent()), Vec::new(), request).await)
+}
+
+/// The service that the table describes. It has no fallback of its own: [`fallback`] is for who joins it with others.
+pub fn router(app: &App, inside: &Arc<Inside>) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let method = MethodFilter::try_from(route.method.clone()).expect("the table uses GET and POST");
-        let (app, path) = (app.clone(), route.path);
+        let (app, inside, path) = (app.clone(), inside.clone(), route.path);
         let route = Arc::new(route);
         router = router.route(
             path,
             on(method, move |params: RawPathParams, request: Request| {
-                respond(app.clone(), route.clone(), params, request)
+                let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                respond(app.clone(), inside.clone(), route.clone(), params, request)
             }),
         );
     }
     let app = app.clone();
     router.method_not_allowed_fallback(move || {
         let answer = layout::failure(&app.site().customization, &Error::NotFound, "", None);
-        async { answer.into_response("/") }
+        async { answer.into_response("/", false) }
     })
 }
 
-async fn respond(app: App, route: Arc<Route>, params: RawPathParams, request: Request) -> Response {
+async fn respond(
+    app: App,
+    inside: Arc<Inside>,
+    route: Arc<Route>,
+    params: Vec<(String, String)>,
+    request: Request,
+) -> Response {
     let path = request.uri().path().to_owned();
-    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let (parts, body) = request.into_parts();
     let texts = app.site();
-    let (mut answer, cookie) = match Visit::begin(app, params, parts).await {
+    let gzip = visit::unpacks(&parts.headers);
+    let (mut answer, cookie) = match Visit::begin(app, inside, params, parts).await {
         Err(error) => (layout::failure(&texts.customization, &error, "", None), None),
         Ok(visit) => {
             let cookie = visit.new_guest_cookie();
@@ -133,7 +177,7 @@ async fn respond(app: App, route: Arc<Route>, params: RawPathParams, request: Re
     };
     // A page that sets a cookie of this name itself has the last word.
     answer.cookies.splice(0..0, cookie);
-    let mut response = answer.into_response(&path);
+    let mut response = answer.into_response(&path, gzip);
     response.extensions_mut().insert(OperationName(route.name));
     response
 }

@@ -1,14 +1,25 @@
 //! One request, as a page sees it: who visits, what they ask, and what their form says.
+//!
+//! What a page shows it reads by [`Visit::read`], and what it does it does by [`Visit::change`]: with the paths of the API,
+//! as the person who visits.
 
 use accounts::sessions::{self, Session};
 use axum::{
     body::Body,
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, Method, Uri, header, request::Parts},
 };
-use http_api::{App, Error, Result, origin};
+use bytes::Bytes;
+use http_api::{
+    App, Error, Result,
+    audit::{TokenShown, Who},
+    inside::{Caller, Found, Inside},
+    origin,
+};
 use http_body_util::{BodyExt, Limited};
 use kernel::{Secret, ids::UserId};
-use std::net::IpAddr;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use std::{net::IpAddr, sync::Arc};
 
 /// Bytes of a form.
 const FORM_BYTES: usize = 64 << 10;
@@ -16,6 +27,7 @@ const FORM_BYTES: usize = 64 << 10;
 /// A request.
 pub(crate) struct Visit {
     pub(crate) app: App,
+    inside: Arc<Inside>,
     pub(crate) uri: Uri,
     pub(crate) request_id: String,
     /// Who is signed in.
@@ -41,14 +53,19 @@ pub(crate) enum Refused {
 }
 
 impl Visit {
-    pub(crate) async fn begin(app: App, params: Vec<(String, String)>, parts: Parts) -> Result<Self> {
+    pub(crate) async fn begin(
+        app: App,
+        inside: Arc<Inside>,
+        params: Vec<(String, String)>,
+        parts: Parts,
+    ) -> Result<Self> {
         let address = origin::address(&app.settings.trusted_proxies, &parts.headers, &parts.extensions);
-        allow(&app, address)?;
         let shown = cookie(&parts.headers, &session_cookie_name(&app)).map(Secret::from);
         let session = match &shown {
             Some(secret) => sessions::find(&app, secret.expose()).await?,
             None => None,
         };
+        allow(&app, session.as_ref(), address)?;
         let guest = cookie(&parts.headers, &guest_cookie_name(&app)).filter(|guest| guest.len() >= 40);
         let new_guest = session.is_none() && guest.is_none();
         let mark = match (&session, shown, guest) {
@@ -59,6 +76,7 @@ impl Visit {
         Ok(Self {
             request_id: app.env.base58(16),
             app,
+            inside,
             uri: parts.uri,
             session,
             address,
@@ -68,6 +86,43 @@ impl Visit {
             mark,
             new_guest,
         })
+    }
+
+    fn caller(&self) -> Result<Caller> {
+        let session = self.session()?;
+        Ok(Caller {
+            actor: Arc::new(session.actor()),
+            who: Who { id: session.user_id.to_string(), name: Some(session.username.clone()) },
+            token: TokenShown { id: session.id.to_string(), kind: "session".to_owned() },
+            address: self.address,
+            request_id: self.request_id.as_str().into(),
+        })
+    }
+
+    /// What the API answers to a GET of `path`, such as `/runs/run-…?include=plan`.
+    pub(crate) async fn read(&self, path: &str) -> Result<Found> {
+        self.inside.read(&self.app, &self.caller()?, path).await
+    }
+
+    /// As [`Visit::read`], where nothing there and nothing to see are no failure.
+    pub(crate) async fn read_if_there(&self, path: &str) -> Result<Option<Found>> {
+        match self.read(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NotFound | Error::Forbidden(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes behind a GET of `path`.
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes> {
+        self.inside.bytes(&self.app, &self.caller()?, path).await
+    }
+
+    /// Does what the API does at `path`, with a JSON body; the document that it answers, or null.
+    pub(crate) async fn change(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (_, answer) = self.inside.change(&self.app, &self.caller()?, method, path, body).await?;
+        Ok(answer.unwrap_or_default())
     }
 
     /// Who is signed in, on a page that needs it.
@@ -143,11 +198,21 @@ impl Visit {
     }
 }
 
-/// Pages count against an address's allowance like requests without a token.
-fn allow(app: &App, address: Option<IpAddr>) -> Result<()> {
+/// What stands between two slashes of a path, whatever it holds.
+pub(crate) fn segment(text: &str) -> impl std::fmt::Display {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, PLAIN)
+}
+
+/// Pages count against the allowance of who visits, or, until they have signed in, of their address: as requests to the
+/// API do. Many who are signed in may share an address.
+fn allow(app: &App, session: Option<&Session>, address: Option<IpAddr>) -> Result<()> {
     let Some(most) = app.site().general.requests_per_second(&app.settings) else { return Ok(()) };
-    let address = address.map(|address| address.to_string());
-    if app.limit.take(&address.unwrap_or_default(), most, app.now()).is_exceeded() {
+    let whose = match session {
+        Some(session) => session.user_id.to_string(),
+        None => address.map(|address| address.to_string()).unwrap_or_default(),
+    };
+    if app.limit.take(&whose, most, app.now()).is_exceeded() {
         return Err(Error::TooManyRequests(1));
     }
     Ok(())
@@ -174,6 +239,12 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(n, value)| *n == name && !value.is_empty()).map(|(_, value)| value)
+}
+
+/// Whether a browser unpacks gzip.
+pub(crate) fn unpacks(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("gzip"))
 }
 
 /// Whether the browser says that a form comes from a page of this server. A client that says nothing is no browser of

@@ -7,7 +7,7 @@ use crate::workspaces::{self, Workspace};
 use authz::{Actor, perm};
 use axum::http::Method;
 use db::{Tx, args};
-use http_api::{Cx, Error, Reply, Result, Routes};
+use http_api::{Cx, Error, Reply, Result, Routes, changes::Change};
 use kernel::ids::{RunId, WorkspaceId};
 
 /// The operations on locks.
@@ -76,6 +76,7 @@ async fn lock(mut cx: Cx) -> Result<Reply> {
     set(&mut tx, &held.id, Some((kind, &id, &reason))).await?;
     let locked = workspaces::hold(&mut tx, &held.id).await?;
     tx.commit().await?;
+    cx.app.changes.tell(change(&locked));
     Ok(Reply::one(workspaces::document(&locked, &grants)))
 }
 
@@ -149,9 +150,14 @@ async fn release(cx: Cx, mut tx: Tx, held: Workspace, grants: &authz::Grants) ->
     set(&mut tx, &held.id, None).await?;
     let unlocked = workspaces::hold(&mut tx, &held.id).await?;
     tx.commit().await?;
+    cx.app.changes.tell(change(&unlocked));
     // A run may have waited for this.
     cx.app.pulse();
     Ok(Reply::one(workspaces::document(&unlocked, grants)))
+}
+
+fn change(workspace: &Workspace) -> Change {
+    Change { organization: workspace.organization_id.clone(), workspace: workspace.id.clone(), run: None }
 }
 
 /// Sets or clears the holder. Call with the row held.
