@@ -15,6 +15,7 @@ use kernel::{
 };
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::HashMap;
 
 #[derive(Clone, Debug, FromRow)]
 struct Membership {
@@ -43,13 +44,19 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("organization-memberships", |cx, ids| async move {
-        let mut found = Vec::new();
-        for id in ids {
-            if let Ok(membership) = find(&cx, &id).await {
-                found.push(document(&cx.app, &membership).await?);
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{SELECT} WHERE m.id IN ({})", marks.join(", "));
+        let rows: Vec<Membership> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
+        let organizations: Vec<OrganizationId> = rows.iter().map(|row| row.organization_id.clone()).collect();
+        cx.prepare_grants(&organizations).await?;
+        let mut visible = Vec::new();
+        for membership in rows {
+            if is_visible(&cx, &membership).await? {
+                visible.push(membership);
             }
         }
-        Ok(found)
+        documents(&cx.app, &visible).await
     });
 }
 
@@ -60,9 +67,13 @@ async fn find(cx: &Cx, id: &str) -> Result<Membership> {
         .one(db::AssertSqlSafe(format!("{SELECT} WHERE m.id = $1")), args![id])
         .await?
         .ok_or(Error::NotFound)?;
-    let grants = cx.grants(&membership.organization_id).await?;
+    if is_visible(cx, &membership).await? { Ok(membership) } else { Err(Error::NotFound) }
+}
+
+async fn is_visible(cx: &Cx, membership: &Membership) -> Result<bool> {
     let own = cx.actor()?.user_id() == &membership.user_id;
-    if own || grants.member { Ok(membership) } else { Err(Error::NotFound) }
+    let grants = cx.grants(&membership.organization_id).await?;
+    Ok(own || grants.member)
 }
 
 async fn index(cx: Cx) -> Result<Reply> {
@@ -98,10 +109,7 @@ async fn index(cx: Cx) -> Result<Reply> {
     values.extend(args![page.limit(), page.offset()]);
     let sql = format!("{SELECT} {condition} ORDER BY m.created_at, m.id LIMIT ${next} OFFSET ${}", next + 1);
     let rows: Vec<Membership> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let mut items = Vec::new();
-    for row in &rows {
-        items.push(document(&cx.app, row).await?);
-    }
+    let items = documents(&cx.app, &rows).await?;
     cx.page_of(Paged { items, page, total: Some(total) }, &["user", "teams", "organization"]).await
 }
 
@@ -112,10 +120,7 @@ async fn mine(cx: Cx) -> Result<Reply> {
         .db
         .all(db::AssertSqlSafe(format!("{SELECT} WHERE m.user_id = $1 ORDER BY o.name")), args![&id])
         .await?;
-    let mut items = Vec::new();
-    for row in &rows {
-        items.push(document(&cx.app, row).await?);
-    }
+    let items = documents(&cx.app, &rows).await?;
     cx.list(items, &["user", "teams", "organization"]).await
 }
 
@@ -206,22 +211,39 @@ async fn delete(cx: Cx) -> Result<Reply> {
 }
 
 async fn document(app: &App, membership: &Membership) -> Result<Resource> {
-    let teams: Vec<(String,)> = app
-        .db
-        .all(
-            "SELECT t.id FROM teams t JOIN team_members m ON m.team_id = t.id
-             WHERE t.organization_id = $1 AND m.user_id = $2 ORDER BY t.name",
-            args![&membership.organization_id, &membership.user_id],
-        )
-        .await?;
+    documents(app, std::slice::from_ref(membership)).await?.pop().ok_or(Error::NotFound)
+}
+
+/// Memberships with the teams of their users, in one statement for all of them.
+async fn documents(app: &App, memberships: &[Membership]) -> Result<Vec<Resource>> {
+    if memberships.is_empty() {
+        return Ok(vec![]);
+    }
+    let marks: Vec<String> = (1..=memberships.len()).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "SELECT o.id, t.id FROM organization_memberships o JOIN teams t ON t.organization_id = o.organization_id
+         JOIN team_members m ON m.team_id = t.id AND m.user_id = o.user_id
+         WHERE o.id IN ({}) ORDER BY t.name",
+        marks.join(", ")
+    );
+    let ids = memberships.iter().map(|membership| db::Arg::from(&membership.id)).collect();
+    let mut teams: HashMap<MembershipId, Vec<String>> = HashMap::new();
+    for (membership, team) in app.db.all::<(MembershipId, String)>(db::AssertSqlSafe(sql), ids).await? {
+        teams.entry(membership).or_default().push(team);
+    }
+    let shown = memberships.iter().map(|one| shown(one, teams.remove(&one.id).unwrap_or_default()));
+    Ok(shown.collect())
+}
+
+fn shown(membership: &Membership, teams: Vec<String>) -> Resource {
     let attributes = json!({
         "status": membership.status, "email": membership.email, "created-at": membership.created_at.iso8601(),
         "is-org-two-factor-required": false,
     });
-    Ok(Resource::new("organization-memberships", membership.id.as_str(), &attributes)
+    Resource::new("organization-memberships", membership.id.as_str(), &attributes)
         .relate("user", Linkage::One("users", membership.user_id.to_string()))
         .relate("organization", Linkage::One("organizations", membership.organization.clone()))
-        .relate("teams", Linkage::Many("teams", teams.into_iter().map(|(id,)| id).collect())))
+        .relate("teams", Linkage::Many("teams", teams))
 }
 
 /// The names of the organizations that a user is a member of, in order.

@@ -215,6 +215,10 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
         if cx.is_administration() && cx.actor()?.is_site_admin() {
             return admin_organizations::documents(&cx, &rows).await;
         }
+        let ids: Vec<OrganizationId> = rows.iter().map(|row| row.id.clone()).collect();
+        if !cx.actor()?.is_site_admin() {
+            cx.prepare_grants(&ids).await?;
+        }
         let mut found = Vec::new();
         for row in rows {
             let grants = cx.grants_to_show(&row.id).await?;
@@ -277,6 +281,8 @@ async fn list(cx: Cx) -> Result<Reply> {
             args![&id, search, page.limit(), page.offset()],
         )
         .await?;
+    let ids: Vec<OrganizationId> = rows.iter().map(|row| row.id.clone()).collect();
+    cx.prepare_grants(&ids).await?;
     let mut items = Vec::new();
     for row in rows {
         let grants = cx.grants(&row.id).await?;

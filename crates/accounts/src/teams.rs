@@ -15,7 +15,10 @@ use kernel::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// The team that may do everything.
 pub const OWNERS: &str = "owners";
@@ -77,13 +80,11 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("teams", |cx, ids| async move {
-        let mut found = Vec::new();
-        for id in ids {
-            if let Ok((team, grants)) = find(&cx, &id).await {
-                found.push(document(&cx, &team, &grants).await?);
-            }
-        }
-        Ok(found)
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{SELECT} WHERE t.id IN ({})", marks.join(", "));
+        let rows: Vec<Team> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
+        documents(&cx, &visible_among(&cx, rows).await?).await
     });
 }
 
@@ -95,8 +96,9 @@ pub(crate) async fn find(cx: &Cx, id: &str) -> Result<(Team, Arc<Grants>)> {
         .one(db::AssertSqlSafe(format!("{SELECT} WHERE t.id = $1")), args![id])
         .await?
         .ok_or(Error::NotFound)?;
-    let grants = cx.grants(&team.organization_id).await?;
-    if is_visible(cx, &team, &grants).await? { Ok((team, grants)) } else { Err(Error::NotFound) }
+    // Which may say that a token of another kind is wanted.
+    cx.grants(&team.organization_id).await?;
+    visible_among(cx, vec![team]).await?.pop().ok_or(Error::NotFound)
 }
 
 /// A team that the caller may see.
@@ -104,36 +106,53 @@ pub async fn visible(cx: &Cx, id: &str) -> Result<Team> {
     find(cx, id).await.map(|(team, _)| team)
 }
 
-async fn is_visible(cx: &Cx, team: &Team, grants: &Grants) -> Result<bool> {
-    if grants.prove_organization::<perm::ReadOrganization, _>(team.clone()).is_err() {
-        return Ok(false);
+/// Of these teams those that the caller may see, in their order.
+async fn visible_among(cx: &Cx, teams: Vec<Team>) -> Result<Vec<(Team, Arc<Grants>)>> {
+    let organizations: Vec<OrganizationId> = teams.iter().map(|team| team.organization_id.clone()).collect();
+    cx.prepare_grants(&organizations).await?;
+    let (mut seen, mut secret) = (Vec::new(), Vec::new());
+    for team in teams {
+        let grants = match cx.grants(&team.organization_id).await {
+            Err(Error::Unauthorized) => continue,
+            grants => grants?,
+        };
+        let Ok(team) = grants.prove_organization::<perm::ReadOrganization, _>(team) else { continue };
+        let team = team.into_inner();
+        let open = team.visibility != "secret"
+            || grants.prove_organization::<perm::ReadSecretTeams, _>(&team).is_ok();
+        if !open {
+            secret.push(team.id.clone());
+        }
+        seen.push((team, grants));
     }
-    if team.visibility != "secret"
-        || grants.prove_organization::<perm::ReadSecretTeams, _>(team.clone()).is_ok()
-    {
-        return Ok(true);
-    }
-    is_member(cx, &team.id).await
+    let own = own_among(cx, &secret).await?;
+    seen.retain(|(team, _)| !secret.contains(&team.id) || own.contains(&team.id));
+    Ok(seen)
 }
 
-/// Whether the caller is of this team: as a member, or as the team itself.
-pub(crate) async fn is_member(cx: &Cx, team: &TeamId) -> Result<bool> {
+/// Of these teams those that the caller is of: as a member, or as the team itself.
+pub(crate) async fn own_among(cx: &Cx, teams: &[TeamId]) -> Result<HashSet<TeamId>> {
     match cx.actor()? {
-        Actor::Team { id, .. } => Ok(id == team),
-        Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Run { .. } => Ok(false),
-        Actor::User { id, .. } => {
-            let found: Option<(String,)> = cx
-                .app
-                .db
-                .one("SELECT team_id FROM team_members WHERE team_id = $1 AND user_id = $2", args![team, id])
-                .await?;
-            Ok(found.is_some())
+        Actor::Team { id, .. } => Ok(teams.iter().filter(|team| *team == id).cloned().collect()),
+        Actor::User { id, .. } if !teams.is_empty() => {
+            let marks: Vec<String> = (2..teams.len() + 2).map(|n| format!("${n}")).collect();
+            let sql = format!(
+                "SELECT team_id FROM team_members WHERE user_id = $1 AND team_id IN ({})",
+                marks.join(", ")
+            );
+            let mut values = args![id];
+            values.extend(teams.iter().map(db::Arg::from));
+            let found: Vec<(TeamId,)> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+            Ok(found.into_iter().map(|(id,)| id).collect())
+        }
+        Actor::User { .. } | Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Run { .. } => {
+            Ok(HashSet::new())
         }
     }
 }
 
 async fn list(cx: Cx) -> Result<Reply> {
-    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let (organization, _) = organizations::find(&cx, cx.path("organization")).await?;
     let page = cx.page();
     let search = cx.query("q").map(|text| format!("%{}%", text.to_lowercase()));
     let rows: Vec<Team> = cx
@@ -148,20 +167,12 @@ async fn list(cx: Cx) -> Result<Reply> {
         )
         .await?;
     let names = cx.query_list("filter[names]");
-    let mut seen = Vec::new();
-    for team in rows {
-        if (names.is_empty() || names.contains(&team.name.as_str()))
-            && is_visible(&cx, &team, &grants).await?
-        {
-            seen.push(team);
-        }
-    }
+    let rows = rows.into_iter().filter(|team| names.is_empty() || names.contains(&team.name.as_str()));
+    let mut seen = visible_among(&cx, rows.collect()).await?;
     let total = i64::try_from(seen.len()).unwrap_or(i64::MAX);
     let start = usize::try_from(page.offset()).unwrap_or(usize::MAX);
-    let mut items = Vec::new();
-    for team in seen.iter().skip(start).take(page.size as usize) {
-        items.push(document(&cx, team, &grants).await?);
-    }
+    let shown: Vec<_> = seen.drain(start.min(seen.len())..).take(page.size as usize).collect();
+    let items = documents(&cx, &shown).await?;
     cx.page_of(Paged { items, page, total: Some(total) }, &["users", "organization_memberships"]).await
 }
 
@@ -360,42 +371,64 @@ async fn change_members(mut cx: Cx, add: bool, named_by: &str) -> Result<Reply> 
     Ok(Reply::no_content())
 }
 
-/// What decides about a team besides the caller's grants.
-pub(crate) async fn facts(cx: &Cx, team: &Team) -> Result<TeamFacts> {
-    Ok(TeamFacts {
+/// What decides about a team besides the caller's grants; `member` says whether they are of it.
+pub(crate) fn facts(team: &Team, member: bool) -> TeamFacts {
+    TeamFacts {
         owners: team.name == OWNERS,
-        member: is_member(cx, &team.id).await?,
+        member,
         members_manage_tokens: team.allow_member_token_management,
-    })
+    }
 }
 
-async fn document(cx: &Cx, team: &Team, grants: &Grants) -> Result<Resource> {
-    #[derive(FromRow)]
-    struct Member {
-        user_id: String,
-        membership_id: Option<String>,
+async fn document(cx: &Cx, team: &Team, grants: &Arc<Grants>) -> Result<Resource> {
+    documents(cx, &[(team.clone(), grants.clone())]).await?.pop().ok_or(Error::NotFound)
+}
+
+#[derive(FromRow)]
+struct Member {
+    team_id: TeamId,
+    user_id: String,
+    membership_id: Option<String>,
+}
+
+/// Teams with their members, in two statements for all of them.
+async fn documents(cx: &Cx, teams: &[(Team, Arc<Grants>)]) -> Result<Vec<Resource>> {
+    if teams.is_empty() {
+        return Ok(vec![]);
     }
-    let members: Vec<Member> = cx
-        .app
-        .db
-        .all(
-            "SELECT m.user_id, o.id AS membership_id FROM team_members m
-             LEFT JOIN organization_memberships o ON o.user_id = m.user_id AND o.organization_id = $2
-             WHERE m.team_id = $1 ORDER BY m.user_id",
-            args![&team.id, &team.organization_id],
-        )
-        .await?;
+    let ids: Vec<TeamId> = teams.iter().map(|(team, _)| team.id.clone()).collect();
+    let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "SELECT m.team_id, m.user_id, o.id AS membership_id FROM team_members m JOIN teams t ON t.id = m.team_id
+         LEFT JOIN organization_memberships o ON o.user_id = m.user_id AND o.organization_id = t.organization_id
+         WHERE m.team_id IN ({}) ORDER BY m.user_id",
+        marks.join(", ")
+    );
+    let rows: Vec<Member> =
+        cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
+    let mut members: HashMap<TeamId, Vec<Member>> = HashMap::new();
+    for member in rows {
+        members.entry(member.team_id.clone()).or_default().push(member);
+    }
+    let own = own_among(cx, &ids).await?;
+    let shown = teams.iter().map(|(team, grants)| {
+        let members = members.remove(&team.id).unwrap_or_default();
+        shown(cx, team, grants, own.contains(&team.id), &members)
+    });
+    shown.collect()
+}
+
+fn shown(cx: &Cx, team: &Team, grants: &Grants, own: bool, members: &[Member]) -> Result<Resource> {
     let access: Value = serde_json::to_value(
         serde_json::from_str::<OrganizationAccess>(&team.access).map_err(Error::internal)?,
     )
     .map_err(Error::internal)?;
-    let facts = facts(cx, team).await?;
     let attributes = json!({
         "name": team.name, "description": null, "users-count": members.len(), "non-service-users-count": members.len(),
         "visibility": team.visibility, "sso-team-id": team.sso_team_id, "organization-access": access,
         "allow-member-token-management": team.allow_member_token_management,
         "created-at": team.created_at.iso8601(), "is-unified": false, "scim-linked": false,
-        "permissions": grants.team_document(facts),
+        "permissions": grants.team_document(facts(team, own)),
     });
     let users = members.iter().map(|m| m.user_id.clone()).collect();
     let memberships = members.iter().filter_map(|m| m.membership_id.clone()).collect();

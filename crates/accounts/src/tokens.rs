@@ -312,7 +312,8 @@ async fn owned(cx: &Cx, name: &str) -> Result<Owner> {
 /// The team of an id, whose tokens its members and team managers manage.
 async fn manages_team(cx: &Cx, id: &str) -> Result<Owner> {
     let (team, grants) = teams::find(cx, id).await?;
-    if grants.manages_team_tokens(teams::facts(cx, &team).await?) {
+    let own = teams::own_among(cx, std::slice::from_ref(&team.id)).await?;
+    if grants.manages_team_tokens(teams::facts(&team, !own.is_empty())) {
         return Ok(Owner::Team(team.id, team.organization_id, team.service_user_id));
     }
     Err(Error::NotFound)
@@ -402,12 +403,13 @@ async fn list_teams(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let teams = teams::all_of(&cx.app, &organization.id).await?;
     let wanted = cx.query("q").map(str::to_lowercase).unwrap_or_default();
-    let mut managed = Vec::new();
-    for team in teams.iter().filter(|team| team.name.to_lowercase().contains(&wanted)) {
-        if grants.manages_team_tokens(teams::facts(&cx, team).await?) {
-            managed.push(db::Arg::from(&team.id));
-        }
-    }
+    let ids: Vec<_> = teams.iter().map(|team| team.id.clone()).collect();
+    let own = teams::own_among(&cx, &ids).await?;
+    let managed = teams.iter().filter(|team| {
+        team.name.to_lowercase().contains(&wanted)
+            && grants.manages_team_tokens(teams::facts(team, own.contains(&team.id)))
+    });
+    let managed: Vec<db::Arg> = managed.map(|team| db::Arg::from(&team.id)).collect();
     let page = cx.page();
     let marks: Vec<String> = (1..=managed.len()).map(|n| format!("${n}")).collect();
     let condition =

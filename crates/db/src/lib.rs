@@ -9,14 +9,17 @@
 //! committed transaction survives power loss. PostgreSQL runs at READ COMMITTED; a transaction that decides on a row
 //! locks it first by an `UPDATE … RETURNING`.
 //!
-//! Reading order: [`Db`], [`Tx`], [`Witness`] (what a transaction stores besides its own work), [`Arg`], [`migrations`].
+//! Reading order: [`Db`], [`Tx`], [`Witness`] (what a transaction stores besides its own work), [`counted`], [`Arg`],
+//! [`migrations`].
 
 mod arg;
+mod counted;
 pub mod migrations;
 mod patience;
 mod witness;
 
 pub use arg::Arg;
+pub use counted::counted;
 pub use patience::Postgres as PostgresPool;
 pub use sqlx::{AssertSqlSafe, FromRow};
 pub use witness::{Statement, Stored, Witness, Witnessed};
@@ -109,9 +112,10 @@ fn primary(code: Option<&str>) -> Option<u32> {
 }
 
 macro_rules! run {
-    ($pool_or_tx:expr, $sql:expr, $args:expr, $method:ident) => {
+    ($pool_or_tx:expr, $sql:expr, $args:expr, $method:ident) => {{
+        counted::note();
         arg::bind(sqlx::query_as($sql), $args).$method($pool_or_tx).await.map_err(from_sqlx)
-    };
+    }};
 }
 
 impl Db {
@@ -273,6 +277,7 @@ impl Tx {
 
     /// Executes one statement; the number of rows that it changed.
     pub async fn exec(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, Error> {
+        counted::note();
         let changed = match &mut self.engine {
             Engine::Sqlite(tx) => arg::bind_query(sqlx::query(sql), args)
                 .execute(&mut **tx)

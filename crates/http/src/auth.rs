@@ -7,7 +7,7 @@
 
 use crate::App;
 use authz::{Actor, Grants, OrganizationAccess, ProjectAccess, TeamAccess, WorkspacePermissions};
-use db::{FromRow, args};
+use db::{Arg, AssertSqlSafe, FromRow, args};
 use kernel::{
     Error, Result, Secret, Timestamp,
     ids::{OrganizationId, ProjectId, RunId, TeamId, TokenId, UserId, WorkspaceId},
@@ -164,9 +164,30 @@ impl Identities {
         if let Some(grants) = recall(&self.grants, &key, epoch, now) {
             return Ok(grants);
         }
-        let grants = Arc::new(load(app, actor, organization).await?);
+        let mut loaded = load(app, actor, std::slice::from_ref(organization)).await?;
+        // Not "absent": the client is told that another kind of token is wanted, as TFE does.
+        let grants = Arc::new(loaded.pop().ok_or(Error::Unauthorized)?);
         remember(&self.grants, key, Remembered { value: grants.clone(), epoch, at: now });
         Ok(grants)
+    }
+
+    /// Remembers what `actor` holds in each of several organizations, by as many statements as for one: before a list
+    /// asks for each.
+    pub async fn prepare(&self, app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Result<()> {
+        let (now, epoch) = (app.now(), self.epoch.load(Ordering::SeqCst));
+        let key = |id: &OrganizationId| (actor.token().to_string(), id.clone());
+        let unknown = organizations.iter().filter(|id| recall(&self.grants, &key(id), epoch, now).is_none());
+        let mut unknown: Vec<OrganizationId> = unknown.cloned().collect();
+        unknown.sort();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for grants in load(app, actor, &unknown).await? {
+            let key = key(&grants.organization);
+            remember(&self.grants, key, Remembered { value: Arc::new(grants), epoch, at: now });
+        }
+        Ok(())
     }
 }
 
@@ -227,8 +248,10 @@ impl TokenRow {
     }
 }
 
+/// A team of the caller's.
 #[derive(FromRow)]
 struct TeamRow {
+    organization_id: OrganizationId,
     name: String,
     access: String,
 }
@@ -236,6 +259,7 @@ struct TeamRow {
 /// A team's access to a workspace or to a project.
 #[derive(FromRow)]
 struct AccessRow {
+    organization_id: OrganizationId,
     workspace_id: Option<WorkspaceId>,
     project_id: Option<ProjectId>,
     access: String,
@@ -268,98 +292,144 @@ async fn of_a_run(
     Ok(held)
 }
 
-/// Reads the grants of an actor: their teams, then what those teams hold. At most four indexed reads.
-async fn load(app: &App, actor: &Actor, organization: &OrganizationId) -> Result<Grants> {
-    let mut grants = Grants::none(organization.clone());
-    grants.kind = actor.kind();
-    grants.site_admin = actor.is_site_admin();
-    let settings: Option<(String, String)> = app
-        .db
-        .one("SELECT settings, admin_settings FROM organizations WHERE id = $1", args![organization])
-        .await?;
-    let Some((settings, admin_settings)) = settings else { return Ok(grants) };
-    if actor.kind() == authz::TokenKind::User && flag(&settings, "user-tokens-enabled") == Some(false) {
-        // Not "absent": the client is told that another kind of token is wanted, as TFE does.
-        return Err(Error::Unauthorized);
+/// Reads the grants of an actor in organizations: their teams, then what those teams hold. At most four indexed reads,
+/// however many organizations there are. Those that take no users' tokens are left out for users.
+async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Result<Vec<Grants>> {
+    let mut all = Vec::new();
+    for id in organizations {
+        let mut grants = Grants::none(id.clone());
+        grants.kind = actor.kind();
+        grants.site_admin = actor.is_site_admin();
+        all.push(grants);
     }
-    grants.allow_force_delete = flag(&settings, "allow-force-delete-workspaces") == Some(true);
-    if flag(&admin_settings, "is-disabled") == Some(true) {
+    let settings: Vec<(OrganizationId, String, String)> = of_organizations(
+        app,
+        "SELECT id, settings, admin_settings FROM organizations WHERE id IN ({})",
+        vec![],
+        organizations,
+    )
+    .await?;
+    let mut open = Vec::new();
+    for (id, settings, admin_settings) in settings {
+        if actor.kind() == authz::TokenKind::User && flag(&settings, "user-tokens-enabled") == Some(false) {
+            all.retain(|grants| grants.organization != id);
+            continue;
+        }
+        let Some(grants) = all.iter_mut().find(|grants| grants.organization == id) else { continue };
+        grants.allow_force_delete = flag(&settings, "allow-force-delete-workspaces") == Some(true);
         // Closed to everybody but site admins, who need no membership.
-        return Ok(grants);
+        if flag(&admin_settings, "is-disabled") != Some(true) {
+            open.push(id);
+        }
     }
-    let (teams, accesses): (Vec<TeamRow>, Vec<AccessRow>) = match actor {
-        Actor::Organization { id, .. } => {
-            grants.member = id == organization;
-            return Ok(grants);
+    join(app, actor, &open, &mut all).await?;
+    let members: Vec<OrganizationId> =
+        all.iter().filter(|grants| grants.member).map(|grants| grants.organization.clone()).collect();
+    let (teams, accesses) = match actor {
+        Actor::User { id, .. } if !members.is_empty() => (
+            of_organizations(
+                app,
+                "SELECT t.organization_id, t.name, t.access FROM teams t JOIN team_members m ON m.team_id = t.id
+                 WHERE m.user_id = $1 AND t.organization_id IN ({})",
+                args![id],
+                &members,
+            )
+            .await?,
+            of_organizations(
+                app,
+                "SELECT t.organization_id, a.workspace_id, a.project_id, a.access FROM team_access a
+                 JOIN team_members m ON m.team_id = a.team_id JOIN teams t ON t.id = a.team_id
+                 WHERE m.user_id = $1 AND t.organization_id IN ({})",
+                args![id],
+                &members,
+            )
+            .await?,
+        ),
+        Actor::Team { id, .. } if !members.is_empty() => (
+            app.db.all("SELECT organization_id, name, access FROM teams WHERE id = $1", args![id]).await?,
+            app.db
+                .all(
+                    "SELECT t.organization_id, a.workspace_id, a.project_id, a.access FROM team_access a
+                     JOIN teams t ON t.id = a.team_id WHERE a.team_id = $1",
+                    args![id],
+                )
+                .await?,
+        ),
+        _ => return Ok(all),
+    };
+    for grants in &mut all {
+        sum_up(grants, &teams, &accesses)?;
+    }
+    Ok(all)
+}
+
+/// Says where the actor belongs to, of these organizations; and what a run may do, which has no teams.
+async fn join(app: &App, actor: &Actor, open: &[OrganizationId], all: &mut [Grants]) -> Result<()> {
+    let places: Vec<OrganizationId> = all.iter().map(|grants| grants.organization.clone()).collect();
+    let of = |id: &OrganizationId| places.iter().position(|place| place == id && open.contains(id));
+    match actor {
+        Actor::Organization { id, .. } | Actor::Team { organization: id, .. } => {
+            if let Some(own) = of(id) {
+                all[own].member = true;
+            }
         }
         // It reads the trail, which needs no grant, and nothing else.
-        Actor::AuditTrail { .. } => return Ok(grants),
-        Actor::Run { workspace, organization: own, .. } => {
-            grants.member = own == organization;
-            if grants.member {
-                grants.workspaces = of_a_run(app, workspace, organization).await?;
+        Actor::AuditTrail { .. } => {}
+        Actor::Run { workspace, organization, .. } => {
+            if let Some(own) = of(organization) {
+                all[own].member = true;
+                all[own].workspaces = of_a_run(app, workspace, organization).await?;
             }
-            return Ok(grants);
         }
-        Actor::User { id, .. } => {
-            let member: Option<(String,)> = app
-                .db
-                .one(
-                    "SELECT status FROM organization_memberships WHERE organization_id = $1 AND user_id = $2",
-                    args![organization, id],
-                )
-                .await?;
-            grants.member = member.is_some_and(|(status,)| status == "active");
-            if !grants.member {
-                return Ok(grants);
+        Actor::User { id, .. } if !open.is_empty() => {
+            let members: Vec<(OrganizationId,)> = of_organizations(
+                app,
+                "SELECT organization_id FROM organization_memberships
+                 WHERE user_id = $1 AND status = 'active' AND organization_id IN ({})",
+                args![id],
+                open,
+            )
+            .await?;
+            for (id,) in members {
+                if let Some(own) = of(&id) {
+                    all[own].member = true;
+                }
             }
-            let teams = app
-                .db
-                .all(
-                    "SELECT t.name, t.access FROM teams t JOIN team_members m ON m.team_id = t.id
-                     WHERE m.user_id = $2 AND t.organization_id = $1",
-                    args![organization, id],
-                )
-                .await?;
-            let accesses = app
-                .db
-                .all(
-                    "SELECT a.workspace_id, a.project_id, a.access FROM team_access a
-                     JOIN team_members m ON m.team_id = a.team_id JOIN teams t ON t.id = a.team_id
-                     WHERE m.user_id = $2 AND t.organization_id = $1",
-                    args![organization, id],
-                )
-                .await?;
-            (teams, accesses)
         }
-        Actor::Team { id, organization: own, .. } => {
-            grants.member = own == organization;
-            if !grants.member {
-                return Ok(grants);
-            }
-            let teams = app.db.all("SELECT name, access FROM teams WHERE id = $1", args![id]).await?;
-            let accesses = app
-                .db
-                .all("SELECT workspace_id, project_id, access FROM team_access WHERE team_id = $1", args![id])
-                .await?;
-            (teams, accesses)
-        }
-    };
-    for team in teams {
+        Actor::User { .. } => {}
+    }
+    Ok(())
+}
+
+/// Rows of a statement with the marks of organizations at `{}`, after `values`.
+async fn of_organizations<T: db::Row>(
+    app: &App,
+    sql: &str,
+    mut values: Vec<Arg>,
+    organizations: &[OrganizationId],
+) -> Result<Vec<T>> {
+    let marks: Vec<String> = (1..=organizations.len()).map(|n| format!("${}", values.len() + n)).collect();
+    values.extend(organizations.iter().map(Arg::from));
+    app.db.all(AssertSqlSafe(sql.replace("{}", &marks.join(", "))), values).await
+}
+
+/// Adds up what the actor's teams hold in one organization.
+fn sum_up(grants: &mut Grants, teams: &[TeamRow], accesses: &[AccessRow]) -> Result<()> {
+    for team in teams.iter().filter(|team| team.organization_id == grants.organization) {
         grants.owner |= team.name == "owners";
         let access: OrganizationAccess = serde_json::from_str(&team.access).map_err(Error::internal)?;
         grants.access = grants.access.union(access);
     }
-    for row in accesses {
-        if let Some(workspace) = row.workspace_id {
+    for row in accesses.iter().filter(|row| row.organization_id == grants.organization) {
+        if let Some(workspace) = &row.workspace_id {
             let access: TeamAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
-            let held = grants.workspaces.entry(workspace).or_default();
+            let held = grants.workspaces.entry(workspace.clone()).or_default();
             *held = held.union(access.permissions());
-        } else if let Some(project) = row.project_id {
+        } else if let Some(project) = &row.project_id {
             let access: ProjectAccess = serde_json::from_str(&row.access).map_err(Error::internal)?;
-            let held = grants.projects.entry(project).or_default();
+            let held = grants.projects.entry(project.clone()).or_default();
             *held = held.union(access.permissions());
         }
     }
-    Ok(grants)
+    Ok(())
 }

@@ -97,6 +97,11 @@ impl Cx {
         self.app.identities.grants(&self.app, self.actor()?, organization).await
     }
 
+    /// Reads what the caller holds in each of several organizations, for a list that then asks for each.
+    pub async fn prepare_grants(&self, organizations: &[OrganizationId]) -> Result<()> {
+        self.app.identities.prepare(&self.app, self.actor()?, organizations).await
+    }
+
     /// What the caller holds in an organization, for documents of resources of many organizations: for site admins, who
     /// are as good as owners everywhere, without a look at each.
     pub async fn grants_to_show(&self, organization: &OrganizationId) -> Result<Arc<Grants>> {

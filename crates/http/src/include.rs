@@ -6,7 +6,7 @@
 use crate::{Cx, Error, Resource, Result};
 use futures_util::future::BoxFuture;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -54,7 +54,7 @@ pub async fn resolve(cx: &Cx, primary: &[Resource], paths: &[Vec<String>]) -> Re
     for path in paths {
         let mut level: Vec<Resource> = primary.to_vec();
         for name in path {
-            let mut wanted: HashMap<&'static str, Vec<String>> = HashMap::new();
+            let mut wanted: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
             for resource in &level {
                 for (kind, id) in resource.related(name) {
                     let ids = wanted.entry(kind).or_default();

@@ -34,5 +34,5 @@ pub use app::{App, Settings};
 pub use cx::{Cx, Data, Member};
 pub use document::{Linkage, Reply, Resource};
 pub use kernel::{Error, Result};
-pub use operation::{Access, Operation, OperationName, Routes};
+pub use operation::{Access, Operation, OperationName, Routes, Statements};
 pub use patch::Patch;

@@ -20,6 +20,10 @@ pub enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperationName(pub &'static str);
 
+/// How many statements the answer to a request took; every answer of the table carries it, for metrics and tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statements(pub u64);
+
 /// What carries an operation out.
 pub type Handler = Arc<dyn Fn(Cx) -> BoxFuture<'static, Result<Reply>> + Send + Sync>;
 

@@ -1,7 +1,7 @@
 //! From the operation table to a service: routing, who calls, the headers of every answer.
 
 use crate::{
-    Access, App, Cx, Error, Operation, OperationName, Routes, audit,
+    Access, App, Cx, Error, Operation, OperationName, Routes, Statements, audit,
     document::MEDIA_TYPE,
     error, etag,
     idempotency::{self, Verdict},
@@ -86,8 +86,10 @@ pub async fn absent(app: App, request: Request) -> Response {
 async fn answer(app: App, served: Arc<Served>, params: RawPathParams, request: Request) -> Response {
     let request_id = request_id(&app);
     let mut left = None;
-    let result = handle(app, &served, params, request, request_id.clone(), &mut left).await;
-    let response = result.unwrap_or_else(|error| error::response(&error, &request_id));
+    let work = handle(app, &served, params, request, request_id.clone(), &mut left);
+    let (result, statements) = db::counted(work).await;
+    let mut response = result.unwrap_or_else(|error| error::response(&error, &request_id));
+    response.extensions_mut().insert(Statements(statements));
     finish(response, &request_id, OperationName(served.operation.name), left)
 }
 

@@ -35,13 +35,15 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("comments", |cx, ids| async move {
-        let mut found = Vec::new();
-        for id in ids {
-            if let Ok(row) = find(&cx, &id).await {
-                found.push(resource(&row));
-            }
-        }
-        Ok(found)
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM comments WHERE id IN ({}) ORDER BY created_at, id",
+            marks.join(", ")
+        );
+        let rows: Vec<Row> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
+        let readable = document::readable(&cx, rows.iter().map(|row| &row.run_id)).await?;
+        Ok(rows.iter().filter(|row| readable.contains(&row.run_id)).map(resource).collect())
     });
 }
 

@@ -17,12 +17,12 @@ use db::{Arg, args};
 use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Paged, Timestamp,
-    ids::{RunId, UserId, WorkspaceId},
+    ids::{OrganizationId, RunId, UserId, WorkspaceId},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 use workspaces::Workspace;
@@ -97,6 +97,9 @@ impl Related {
     }
 }
 
+/// A workspace whose runs the caller may see, with what they hold in it.
+type Readable = (authz::Granted<perm::ReadRun, Workspace>, Arc<Grants>);
+
 /// Runs of any workspaces as their documents; those that the caller may not see are left out. One query per kind.
 async fn documents(cx: &Cx, found: Vec<Run>) -> Result<Vec<Resource>> {
     let mut related = related(&cx.app, &found).await?;
@@ -112,21 +115,29 @@ async fn documents(cx: &Cx, found: Vec<Run>) -> Result<Vec<Resource>> {
 }
 
 /// The workspaces of runs, each with what the caller holds in it, as far as they may see its runs. One query.
-async fn workspaces_of(cx: &Cx, runs: &[Run]) -> Result<HashMap<WorkspaceId, (Workspace, Arc<Grants>)>> {
-    let mut ids: Vec<_> = runs.iter().map(|run| run.row.workspace_id.clone()).collect();
-    ids.sort();
-    ids.dedup();
-    let mut known = HashMap::new();
-    for row in workspaces::workspaces::by_ids(&cx.app, &ids).await? {
-        let grants = cx.grants_to_show(&row.organization_id).await?;
-        if let Ok(workspace) = grants.prove_workspace::<perm::ReadRun, _>(row) {
-            known.insert(workspace.id.clone(), (workspace.into_inner(), grants));
-        }
-    }
-    Ok(known)
+pub(crate) async fn workspaces_of(cx: &Cx, runs: &[Run]) -> Result<BTreeMap<WorkspaceId, Readable>> {
+    let ids = runs.iter().map(|run| run.row.workspace_id.clone());
+    workspaces::workspaces::granted_among(cx, ids).await
 }
 
-/// The events and comments of runs, in two queries.
+/// Those of these runs that the caller may see, in two statements.
+pub(crate) async fn readable<'a>(cx: &Cx, runs: impl Iterator<Item = &'a RunId>) -> Result<HashSet<RunId>> {
+    let mut ids: Vec<&RunId> = runs.collect();
+    ids.sort();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+    let sql = format!("SELECT id, workspace_id FROM runs WHERE id IN ({})", marks.join(", "));
+    let rows: Vec<(RunId, WorkspaceId)> =
+        cx.app.db.all(db::AssertSqlSafe(sql), ids.into_iter().map(Arg::from).collect()).await?;
+    let of = rows.iter().map(|(_, workspace)| workspace.clone());
+    let known = workspaces::workspaces::granted_among::<perm::ReadRun>(cx, of).await?;
+    Ok(rows.into_iter().filter(|(_, workspace)| known.contains_key(workspace)).map(|(run, _)| run).collect())
+}
+
+/// The events and comments of runs, in two queries, and what variables they were given, in one.
 async fn related(app: &App, runs: &[Run]) -> Result<HashMap<RunId, Related>> {
     let mut related: HashMap<RunId, Related> = HashMap::new();
     if runs.is_empty() {
@@ -144,20 +155,30 @@ async fn related(app: &App, runs: &[Run]) -> Result<HashMap<RunId, Related>> {
     for (run, id) in app.db.all::<(RunId, String)>(db::AssertSqlSafe(comments), ids()).await? {
         related.entry(run).or_default().comments.push(id);
     }
-    for run in runs.iter().filter(|run| run.options.has_variables) {
-        related.entry(run.id().clone()).or_default().variables = own_variables(app, run).await?;
+    for (run, variables) in own_variables(app, runs).await? {
+        related.entry(run).or_default().variables = Some(variables);
     }
     Ok(related)
 }
 
-/// The variables that a run was given when it was made.
-async fn own_variables(app: &App, run: &Run) -> Result<Option<Vec<(String, String)>>> {
-    let sql = "SELECT variables FROM runs WHERE id = $1";
-    let Some((sealed,)) = app.db.one::<(Vec<u8>,)>(sql, args![run.id()]).await? else { return Ok(None) };
-    let key = app.data_key(&run.row.organization_id).await?;
-    let plain = key.open(run.id().as_str(), &sealed).map_err(Error::internal)?;
-    let variables: runs::Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
-    Ok(Some(variables.run))
+/// The variables that runs were given when they were made, of those that were given some.
+async fn own_variables(app: &App, runs: &[Run]) -> Result<Vec<(RunId, Vec<(String, String)>)>> {
+    let given: Vec<Arg> =
+        runs.iter().filter(|run| run.options.has_variables).map(|run| Arg::from(run.id())).collect();
+    if given.is_empty() {
+        return Ok(vec![]);
+    }
+    let marks: Vec<String> = (1..=given.len()).map(|n| format!("${n}")).collect();
+    let sql = format!("SELECT id, organization_id, variables FROM runs WHERE id IN ({})", marks.join(", "));
+    let rows: Vec<(RunId, OrganizationId, Vec<u8>)> = app.db.all(db::AssertSqlSafe(sql), given).await?;
+    let mut found = Vec::new();
+    for (run, organization, sealed) in rows {
+        let key = app.data_key(&organization).await?;
+        let plain = key.open(run.as_str(), &sealed).map_err(Error::internal)?;
+        let variables: runs::Variables = serde_json::from_slice(&plain).map_err(Error::internal)?;
+        found.push((run, variables.run));
+    }
+    Ok(found)
 }
 
 /// The run of the path with the proof of `P` in its workspace.

@@ -43,13 +43,8 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
         let sql = format!("{SELECT} WHERE e.id IN ({}) ORDER BY e.number", marks.join(", "));
         let rows: Vec<Row> =
             cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
-        let mut found = Vec::new();
-        for row in rows {
-            if document::granted::<perm::ReadRun>(&cx, row.run_id.as_str()).await.is_ok() {
-                found.push(resource(&row));
-            }
-        }
-        Ok(found)
+        let readable = document::readable(&cx, rows.iter().map(|row| &row.run_id)).await?;
+        Ok(rows.iter().filter(|row| readable.contains(&row.run_id)).map(resource).collect())
     });
 }
 

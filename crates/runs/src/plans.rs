@@ -3,7 +3,7 @@
 //! Neither is listed; each is read by its id or through its run. Source: the Plans and Applies APIs; semantics.md §1.8.
 
 use crate::{
-    document::timestamps,
+    document::{timestamps, workspaces_of},
     life::Counts,
     logs, plan_exports,
     runs::{self, COLUMNS, Row, Run},
@@ -60,16 +60,13 @@ async fn included(
     let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
     let sql = format!("SELECT {COLUMNS} FROM runs WHERE {column} IN ({})", marks.join(", "));
     let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(Arg::from).collect()).await?;
-    let mut found = Vec::new();
-    for row in rows {
-        let run = Run::decode(row)?;
-        let id = run.row.workspace_id.as_str();
-        if let Ok((workspace, grants)) = workspaces::workspaces::granted_by_id::<perm::ReadRun>(cx, id).await
-        {
-            found.push(document(&cx.app, &run, &grants, &workspace));
-        }
-    }
-    Ok(found)
+    let runs: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
+    let known = workspaces_of(cx, &runs).await?;
+    let shown = runs.iter().filter_map(|run| {
+        let (workspace, grants) = known.get(&run.row.workspace_id)?;
+        Some(document(&cx.app, run, grants, workspace))
+    });
+    Ok(shown.collect())
 }
 
 /// The run whose plan or apply the path names, by its own id or the run's, with the proof of `P`.

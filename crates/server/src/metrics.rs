@@ -1,10 +1,11 @@
-//! `/metrics` as Prometheus text: requests by operation and class of status, their time, and what the runner does.
+//! `/metrics` as Prometheus text: requests by operation and class of status, their time and database statements, and what
+//! the runner does.
 //!
-//! A handful of counters needs no library: an operation's numbers are four atomics, found by its name in a table that is
+//! A handful of counters needs no library: an operation's numbers are a few atomics, found by its name in a table that is
 //! made once from the operation table. Runs of the engine are processes of their own, and not part of this one's memory.
 
 use axum::{extract::Request, middleware::Next, response::Response};
-use http_api::{OperationName, Routes};
+use http_api::{OperationName, Routes, Statements};
 use kernel::Timestamp;
 use std::{
     collections::HashMap,
@@ -25,6 +26,7 @@ struct Numbers {
     by_class: [AtomicU64; 4],
     buckets: [AtomicU64; BUCKETS.len()],
     micros: AtomicU64,
+    statements: AtomicU64,
 }
 
 /// The counters of all operations.
@@ -62,6 +64,8 @@ impl Metrics {
             let class = usize::from(response.status().as_u16() / 100).clamp(2, 5) - 2;
             numbers.by_class[class].fetch_add(1, Relaxed);
             numbers.micros.fetch_add(micros, Relaxed);
+            let statements = response.extensions().get::<Statements>().map_or(0, |statements| statements.0);
+            numbers.statements.fetch_add(statements, Relaxed);
             if let Some(bucket) = BUCKETS.iter().position(|bound| micros <= bound * 1000) {
                 numbers.buckets[bucket].fetch_add(1, Relaxed);
             }
@@ -85,6 +89,16 @@ impl Metrics {
                         "ferroform_requests_total{{operation=\"{name}\",status=\"{class}\"}} {count}"
                     );
                 }
+            }
+        }
+        text.push_str(
+            "# HELP ferroform_request_statements_total Database statements of requests.\n\
+             # TYPE ferroform_request_statements_total counter\n",
+        );
+        for (name, numbers) in &operations {
+            let count = numbers.statements.load(Relaxed);
+            if count > 0 {
+                let _ = writeln!(text, "ferroform_request_statements_total{{operation=\"{name}\"}} {count}");
             }
         }
         text.push_str(
@@ -160,7 +174,7 @@ mod tests {
         let metrics = Metrics::new(&Routes::new(), Timestamp::from_micros(1_500_000));
         let counted = metrics.clone();
         let router = Router::new()
-            .route("/here", get(|| async { Extension(HEALTH) }))
+            .route("/here", get(|| async { (Extension(HEALTH), Extension(Statements(3))) }))
             .layer(middleware::from_fn(move |request, next| counted.clone().record(request, next)));
         for path in ["/here", "/here", "/elsewhere"] {
             router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
@@ -171,6 +185,7 @@ mod tests {
             "ferroform_requests_total{operation=\"absent\",status=\"4xx\"} 1",
             "ferroform_request_seconds_bucket{operation=\"server.health.read\",le=\"+Inf\"} 2",
             "ferroform_request_seconds_count{operation=\"absent\"} 1",
+            "ferroform_request_statements_total{operation=\"server.health.read\"} 6",
             "ferroform_jobs_running 1",
             "process_start_time_seconds 1.5",
         ] {

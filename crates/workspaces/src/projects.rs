@@ -15,7 +15,10 @@ use kernel::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct Project {
@@ -104,13 +107,8 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("projects", |cx, ids| async move {
-        let mut found = Vec::new();
-        for id in ids {
-            if let Ok((project, grants)) = find(&cx, &id).await {
-                found.push(document(&project, &grants));
-            }
-        }
-        Ok(found)
+        let found = find_all(&cx, &ids).await?;
+        Ok(found.iter().map(|(project, grants)| document(project, grants)).collect())
     });
 }
 
@@ -129,21 +127,38 @@ fn require_visible(conditions: &mut Conditions, grants: &Grants) {
 /// # Errors
 /// [`Error::NotFound`] when it is absent or hidden from the caller.
 pub(crate) async fn find(cx: &Cx, id: &str) -> Result<(Project, Arc<Grants>)> {
-    let sql = format!("{SELECT} WHERE p.id = $1");
-    let project: Option<Project> = cx.app.db.one(db::AssertSqlSafe(sql), args![id]).await?;
-    let project = project.ok_or(Error::NotFound)?;
-    let grants = cx.grants(&project.organization_id).await?;
-    if !grants.member {
-        return Err(Error::NotFound);
+    find_all(cx, &[id.to_owned()]).await?.pop().ok_or(Error::NotFound)
+}
+
+/// Of the projects of these ids those that the caller may see. At most one statement for those that their grants do not
+/// name, in each organization.
+async fn find_all(cx: &Cx, ids: &[String]) -> Result<Vec<(Project, Arc<Grants>)>> {
+    let mut conditions = Conditions::none();
+    let marks = conditions.marks(ids);
+    let sql = format!("{SELECT} WHERE p.id IN ({marks})");
+    let rows: Vec<Project> = cx.app.db.all(db::AssertSqlSafe(sql), conditions.values()).await?;
+    let (mut found, mut unnamed) = (Vec::new(), BTreeMap::<OrganizationId, Vec<Project>>::new());
+    for project in rows {
+        let grants = cx.grants(&project.organization_id).await?;
+        if grants.member && grants.project(&project.id).settings >= ProjectSettingsLevel::Read {
+            found.push((project, grants));
+        } else if grants.member {
+            unnamed.entry(project.organization_id.clone()).or_default().push(project);
+        }
     }
-    if grants.project(&project.id).settings < ProjectSettingsLevel::Read {
-        let mut conditions = Conditions::of("p.id", id);
+    for (organization, projects) in unnamed {
+        let grants = cx.grants(&organization).await?;
+        let mut conditions = Conditions::none();
+        let marks = conditions.marks(projects.iter().map(|project| &project.id));
+        conditions.require(format!("p.id IN ({marks})"));
         require_visible(&mut conditions, &grants);
         let sql = format!("SELECT p.id FROM projects p WHERE {}", conditions.text());
-        let seen: Option<(ProjectId,)> = cx.app.db.one(db::AssertSqlSafe(sql), conditions.values()).await?;
-        seen.ok_or(Error::NotFound)?;
+        let seen: Vec<(ProjectId,)> = cx.app.db.all(db::AssertSqlSafe(sql), conditions.values()).await?;
+        let seen: HashSet<ProjectId> = seen.into_iter().map(|(id,)| id).collect();
+        let visible = projects.into_iter().filter(|project| seen.contains(&project.id));
+        found.extend(visible.map(|project| (project, grants.clone())));
     }
-    Ok((project, grants))
+    Ok(found)
 }
 
 /// The project that a path names, which the caller may change.

@@ -23,7 +23,10 @@ use kernel::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Characters of a name.
 const NAME_MAX: usize = 90;
@@ -88,12 +91,7 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("varsets", |cx, ids| async move {
-        let mut found = Vec::new();
-        for id in ids {
-            if let Ok((set, _)) = visible(&cx, &id).await {
-                found.push(set);
-            }
-        }
+        let found: Vec<Set> = visible_among(&cx, &ids).await?.into_iter().map(|(set, _)| set).collect();
         documents(&cx.app, &found).await
     });
 }
@@ -145,22 +143,40 @@ fn require_visible(conditions: &mut Conditions, grants: &Grants) {
 /// # Errors
 /// [`Error::NotFound`] when it is absent or hidden from the caller.
 pub(crate) async fn visible(cx: &Cx, id: &str) -> Result<(Set, Arc<Grants>)> {
-    let sql = format!("{SELECT} WHERE s.id = $1");
-    let set: Option<Set> = cx.app.db.one(db::AssertSqlSafe(sql), args![id]).await?;
-    let set = set.ok_or(Error::NotFound)?;
-    let grants = cx.grants(&set.organization_id).await?;
-    if !grants.member && !grants.is_owner() {
-        return Err(Error::NotFound);
+    visible_among(cx, &[id.to_owned()]).await?.pop().ok_or(Error::NotFound)
+}
+
+/// Of the sets of these ids those that the caller may see. At most one statement for those that they do not manage, in
+/// each organization.
+pub(crate) async fn visible_among(cx: &Cx, ids: &[String]) -> Result<Vec<(Set, Arc<Grants>)>> {
+    let mut conditions = Conditions::none();
+    let marks = conditions.marks(ids);
+    let sql = format!("{SELECT} WHERE s.id IN ({marks})");
+    let rows: Vec<Set> = cx.app.db.all(db::AssertSqlSafe(sql), conditions.values()).await?;
+    let (mut found, mut unmanaged) = (Vec::new(), BTreeMap::<OrganizationId, Vec<Set>>::new());
+    for set in rows {
+        let grants = cx.grants(&set.organization_id).await?;
+        if !grants.member && !grants.is_owner() {
+            continue;
+        }
+        if set.may_manage(&grants) {
+            found.push((set, grants));
+        } else {
+            unmanaged.entry(set.organization_id.clone()).or_default().push(set);
+        }
     }
-    if !set.may_manage(&grants) {
-        let mut conditions = Conditions::of("s.id", id);
+    for (organization, sets) in unmanaged {
+        let grants = cx.grants(&organization).await?;
+        let mut conditions = Conditions::none();
+        let marks = conditions.marks(sets.iter().map(|set| &set.id));
+        conditions.require(format!("s.id IN ({marks})"));
         require_visible(&mut conditions, &grants);
         let sql = format!("SELECT s.id FROM variable_sets s WHERE {}", conditions.text());
-        let seen: Option<(VariableSetId,)> =
-            cx.app.db.one(db::AssertSqlSafe(sql), conditions.values()).await?;
-        seen.ok_or(Error::NotFound)?;
+        let seen: Vec<(VariableSetId,)> = cx.app.db.all(db::AssertSqlSafe(sql), conditions.values()).await?;
+        let visible = sets.into_iter().filter(|set| seen.iter().any(|(id,)| *id == set.id));
+        found.extend(visible.map(|set| (set, grants.clone())));
     }
-    Ok((set, grants))
+    Ok(found)
 }
 
 /// The set that the path names, which the caller may change.

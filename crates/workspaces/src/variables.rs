@@ -118,25 +118,31 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("vars", |cx, ids| async move {
+        let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM variables WHERE id IN ({}) ORDER BY created_at, id",
+            marks.join(", ")
+        );
+        let rows: Vec<Row> =
+            cx.app.db.all(db::AssertSqlSafe(sql), ids.iter().map(db::Arg::from).collect()).await?;
+        let of_workspaces = rows.iter().filter_map(|row| row.workspace_id.clone());
+        let workspaces = workspaces::granted_among::<perm::ReadVariables>(&cx, of_workspaces).await?;
+        let mut of_sets: Vec<String> =
+            rows.iter().filter_map(|row| row.variable_set_id.as_ref()).map(ToString::to_string).collect();
+        of_sets.sort();
+        of_sets.dedup();
+        let sets = crate::variable_sets::visible_among(&cx, &of_sets).await?;
         let mut found = Vec::new();
-        for id in ids {
-            let row: Option<Row> = cx
-                .app
-                .db
-                .one(db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM variables WHERE id = $1")), args![&id])
-                .await?;
-            let Some(row) = row else { continue };
+        for row in &rows {
             let organization = match (&row.workspace_id, &row.variable_set_id) {
-                (Some(id), _) => workspaces::granted_by_id::<perm::ReadVariables>(&cx, id.as_str())
-                    .await
-                    .map(|(workspace, _)| workspace.organization_id.clone()),
+                (Some(id), _) => workspaces.get(id).map(|(workspace, _)| &workspace.organization_id),
                 (None, Some(id)) => {
-                    crate::variable_sets::visible(&cx, id.as_str()).await.map(|(set, _)| set.organization_id)
+                    sets.iter().find(|(set, _)| set.id == *id).map(|(set, _)| &set.organization_id)
                 }
-                (None, None) => Err(Error::NotFound),
+                (None, None) => None,
             };
-            if let Ok(organization) = organization {
-                found.push(document(&cx.app, &organization, &row).await?);
+            if let Some(organization) = organization {
+                found.push(document(&cx.app, organization, row).await?);
             }
         }
         Ok(found)

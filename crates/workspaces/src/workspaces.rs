@@ -24,7 +24,7 @@ use kernel::{
     ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, SshKeyId, StateVersionId, WorkspaceId},
 };
 use shown::Many;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A workspace as stored, with the name of its organization.
 #[derive(Clone, Debug, FromRow)]
@@ -173,15 +173,8 @@ pub fn routes() -> Routes {
 
 pub(crate) fn loaders(loaders: &mut Loaders) {
     loaders.add("workspaces", |cx, ids| async move {
-        let ids: Vec<WorkspaceId> = ids.into_iter().map(WorkspaceId::from).collect();
-        let mut found = Vec::new();
-        for row in by_ids(&cx.app, &ids).await? {
-            let grants = cx.grants_to_show(&row.organization_id).await?;
-            if let Ok(visible) = grants.prove_workspace::<perm::ReadWorkspace, _>(row) {
-                found.push(document(&visible, &grants));
-            }
-        }
-        Ok(found)
+        let found = granted_among::<perm::ReadWorkspace>(&cx, ids.into_iter().map(WorkspaceId::from)).await?;
+        Ok(found.values().map(|(workspace, grants)| document(workspace, grants)).collect())
     });
 }
 
@@ -218,6 +211,25 @@ pub async fn granted_by_id<P: authz::WorkspacePermission>(
 ) -> Result<(Granted<P, Workspace>, Arc<Grants>)> {
     let row = by_id(&cx.app, id).await?;
     prove(cx, row).await
+}
+
+/// Of the workspaces of these ids those in which the caller has `P`, by one statement: for what is shown beside something
+/// else.
+pub async fn granted_among<P: authz::WorkspacePermission>(
+    cx: &Cx,
+    ids: impl IntoIterator<Item = WorkspaceId>,
+) -> Result<BTreeMap<WorkspaceId, (Granted<P, Workspace>, Arc<Grants>)>> {
+    let mut ids: Vec<WorkspaceId> = ids.into_iter().collect();
+    ids.sort();
+    ids.dedup();
+    let mut found = BTreeMap::new();
+    for row in by_ids(&cx.app, &ids).await? {
+        let grants = cx.grants_to_show(&row.organization_id).await?;
+        if let Ok(workspace) = grants.prove_workspace::<P, _>(row) {
+            found.insert(workspace.id.clone(), (workspace, grants));
+        }
+    }
+    Ok(found)
 }
 
 /// A workspace without asking who reads: for the system's own work.

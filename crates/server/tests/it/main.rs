@@ -24,6 +24,7 @@ mod secrets;
 mod seed;
 mod sign_in;
 mod ssh_keys;
+mod statements;
 mod tags;
 mod triggers;
 mod variable_sets;
