@@ -1,7 +1,7 @@
 //! Who there is: users, organizations, memberships, teams and tokens; and how people sign in.
 //!
-//! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`bootstrap`] (the first site
-//! admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
+//! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`token_ttl_policies`],
+//! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
 //! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`],
 //! [`audit_trail`].
 
@@ -22,6 +22,7 @@ pub mod retention;
 pub mod sessions;
 pub mod sign_in;
 pub mod teams;
+pub mod token_ttl_policies;
 pub mod tokens;
 pub mod users;
 
@@ -46,6 +47,7 @@ pub fn routes() -> Routes {
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())
+        .and(token_ttl_policies::routes())
         .and(audit_trail::routes())
         .and(authorizations::routes())
 }

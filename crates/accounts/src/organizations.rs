@@ -8,7 +8,7 @@ use crate::{
     admin_organizations::{self, AdminSettings},
     memberships,
     retention::{self, DataRetention},
-    teams, users,
+    teams, token_ttl_policies, users,
 };
 use authz::{Actor, Grants, InOrganization, OrganizationAccess, perm};
 use axum::http::Method;
@@ -42,7 +42,7 @@ pub struct Organization {
     pub(crate) admin_settings: String,
     /// How long old data is kept, as stored: [`crate::retention::DataRetention`].
     pub data_retention: Option<String>,
-    created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
 }
 
 /// All columns of [`Organization`].
@@ -80,6 +80,7 @@ struct Settings {
     owners_team_saml_role_id: Option<String>,
     stacks_enabled: bool,
     user_tokens_enabled: bool,
+    max_ttl_enabled: bool,
 }
 
 impl Default for Settings {
@@ -98,6 +99,7 @@ impl Default for Settings {
             owners_team_saml_role_id: None,
             stacks_enabled: false,
             user_tokens_enabled: true,
+            max_ttl_enabled: false,
         }
     }
 }
@@ -121,6 +123,7 @@ struct Attributes {
     owners_team_saml_role_id: Patch<String>,
     stacks_enabled: Option<bool>,
     user_tokens_enabled: Option<bool>,
+    max_ttl_enabled: Option<bool>,
 }
 
 impl Attributes {
@@ -146,6 +149,7 @@ impl Attributes {
         self.owners_team_saml_role_id.apply(&mut settings.owners_team_saml_role_id);
         set(&mut settings.stacks_enabled, self.stacks_enabled);
         set(&mut settings.user_tokens_enabled, self.user_tokens_enabled);
+        set(&mut settings.max_ttl_enabled, self.max_ttl_enabled);
     }
 
     fn check(&self) -> Vec<(String, String)> {
@@ -262,8 +266,9 @@ async fn list(cx: Cx) -> Result<Reply> {
         | Actor::Run { organization: id, .. } => ("id = $1", id.to_string()),
     };
     let search = cx.query("q").map(str::to_lowercase);
+    let refused = refused(&cx).await?;
     let condition = format!(
-        "{condition} AND ($2 IS NULL OR LOWER(name) LIKE '%' || $2 || '%' OR LOWER(email) LIKE '%' || $2 || '%')"
+        "{condition} AND id NOT IN ({refused}) AND ($2 IS NULL OR LOWER(name) LIKE '%' || $2 || '%' OR LOWER(email) LIKE '%' || $2 || '%')"
     );
     let total: Option<(i64,)> = cx
         .app
@@ -289,6 +294,29 @@ async fn list(cx: Cx) -> Result<Reply> {
         items.push(document(&cx.app, &row, &grants));
     }
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &[]).await
+}
+
+/// Organizations of the caller that refuse them for a reason of their own, as a list in SQL. Few have such rules.
+async fn refused(cx: &Cx) -> Result<String> {
+    let Actor::User { id, .. } = cx.actor()? else { return Ok("''".to_owned()) };
+    let strict: Vec<(OrganizationId,)> = cx
+        .app
+        .db
+        .all(
+            "SELECT o.id FROM organizations o JOIN organization_memberships m ON m.organization_id = o.id
+             WHERE m.user_id = $1 AND m.status = 'active' AND (o.settings LIKE '%\"max-ttl-enabled\":true%'
+               OR o.settings LIKE '%\"two_factor_mandatory\"%')",
+            args![id],
+        )
+        .await?;
+    let mut refused = vec!["''".to_owned()];
+    for (organization,) in strict {
+        match cx.grants(&organization).await {
+            Err(Error::Forbidden(_)) => refused.push(format!("'{organization}'")),
+            other => drop(other?),
+        }
+    }
+    Ok(refused.join(", "))
 }
 
 async fn create(mut cx: Cx) -> Result<Reply> {
@@ -411,11 +439,33 @@ async fn update(mut cx: Cx) -> Result<Reply> {
         args![&granted.id, &name, email, encode(&settings)?, &settings.default_execution_mode],
     )
     .await?;
+    if settings.max_ttl_enabled {
+        token_ttl_policies::shorten(&mut tx, &granted.id).await?;
+    }
     tx.commit().await?;
-    // `allow-force-delete-workspaces` is part of what members hold.
+    // `allow-force-delete-workspaces` is part of what members hold, and tokens may have been shortened.
     cx.app.identities.forget();
     let (organization, grants) = find(&cx, &name).await?;
     Ok(Reply::one(document(&cx.app, &organization, &grants)))
+}
+
+/// The settings of an organization, whose row is held until the transaction ends.
+async fn hold_settings(tx: &mut Tx, id: &OrganizationId) -> Result<Settings> {
+    let sql = "UPDATE organizations SET version = version + 1 WHERE id = $1 RETURNING settings";
+    let (settings,): (String,) = tx.one(sql, args![id]).await?.ok_or(Error::NotFound)?;
+    serde_json::from_str(&settings).map_err(Error::internal)
+}
+
+/// Whether policies limit how long tokens live. The row is held until the transaction ends.
+pub(crate) async fn hold_max_ttl(tx: &mut Tx, id: &OrganizationId) -> Result<bool> {
+    Ok(hold_settings(tx, id).await?.max_ttl_enabled)
+}
+
+/// Lets policies limit how long tokens live. The row is held until the transaction ends.
+pub(crate) async fn enable_max_ttl(tx: &mut Tx, id: &OrganizationId) -> Result<()> {
+    let settings = Settings { max_ttl_enabled: true, ..hold_settings(tx, id).await? };
+    let sql = "UPDATE organizations SET settings = $2 WHERE id = $1";
+    tx.exec(sql, args![id, encode(&settings)?]).await.map(drop)
 }
 
 async fn delete(cx: Cx) -> Result<Reply> {

@@ -5,7 +5,7 @@
 //! *single* token each, which the next replaces; teams may have more that carry a description.
 //! Source: the User, Team and Organization Token APIs; semantics.md §6.4.
 
-use crate::{memberships, organizations, teams};
+use crate::{memberships, organizations, teams, token_ttl_policies};
 use authz::{Actor, perm};
 use axum::http::Method;
 use db::{FromRow, Tx, args};
@@ -55,6 +55,17 @@ pub enum Owner {
     AuditTrail(OrganizationId, UserId),
 }
 
+impl Owner {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Team(..) => "team",
+            Self::Organization(..) => "organization",
+            Self::AuditTrail(..) => "audit-trails",
+        }
+    }
+}
+
 /// The operations on tokens.
 pub fn routes() -> Routes {
     let organization = "/organizations/{organization}/authentication-token";
@@ -92,12 +103,24 @@ struct Attributes {
 }
 
 impl Attributes {
-    fn expires_at(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        match &self.expired_at {
-            Patch::Absent => Ok(Some(now.plus_years(DEFAULT_LIFE_YEARS))),
-            Patch::Null => Ok(None),
-            Patch::Value(text) => match Timestamp::parse(text) {
-                Some(at) if at > now => Ok(Some(at)),
+    /// When the token ends, which is not after `latest`, if there is a policy.
+    fn expires_at(&self, now: Timestamp, latest: Option<Timestamp>) -> Result<Option<Timestamp>> {
+        let too_late = |latest: Timestamp| {
+            let why = "Expired at exceeds how long tokens of this kind may live in this organization";
+            Error::invalid("expired-at", format!("{why}: until {} at the latest", latest.iso8601()))
+        };
+        match (&self.expired_at, latest) {
+            (Patch::Absent, _) => {
+                let usual = now.plus_years(DEFAULT_LIFE_YEARS);
+                Ok(Some(latest.map_or(usual, |latest| usual.min(latest))))
+            }
+            (Patch::Null, None) => Ok(None),
+            (Patch::Null, Some(latest)) => Err(too_late(latest)),
+            (Patch::Value(text), _) => match Timestamp::parse(text) {
+                Some(at) if at > now => match latest {
+                    Some(latest) if at > latest => Err(too_late(latest)),
+                    _ => Ok(Some(at)),
+                },
                 Some(_) => Err(Error::invalid("expired-at", "Expired at must be in the future")),
                 None => Err(Error::invalid(
                     "expired-at",
@@ -133,15 +156,17 @@ pub struct NewToken {
 pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Result<TokenId> {
     let id = TokenId::new(&app.env);
     audit::resource("authentication-tokens", id.as_str());
-    let (kind, user, team, organization) = match &new.owner {
+    let kind = new.owner.kind();
+    let (user, team, organization) = match &new.owner {
         Owner::User(user) => {
             // Whoever exchanges a code for a token has shown no token.
             audit::actor(user);
-            ("user", user, None, None)
+            (user, None, None)
         }
-        Owner::Team(team, organization, user) => ("team", user, Some(team), Some(organization)),
-        Owner::Organization(organization, user) => ("organization", user, None, Some(organization)),
-        Owner::AuditTrail(organization, user) => ("audit-trails", user, None, Some(organization)),
+        Owner::Team(team, organization, user) => (user, Some(team), Some(organization)),
+        Owner::Organization(organization, user) | Owner::AuditTrail(organization, user) => {
+            (user, None, Some(organization))
+        }
     };
     if new.single {
         tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user])
@@ -175,15 +200,22 @@ async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
     if !single && description.is_empty() && !matches!(owner, Owner::User(_)) {
         return Err(Error::invalid("description", "Description can't be blank"));
     }
+    let text = generate(&cx.app);
+    let now = cx.app.now();
+    let mut tx = cx.app.db.begin().await?;
+    let latest = match &owner {
+        Owner::User(_) => None,
+        Owner::Team(_, id, _) | Owner::Organization(id, _) | Owner::AuditTrail(id, _) => {
+            token_ttl_policies::latest_end(&mut tx, id, owner.kind(), now).await?
+        }
+    };
     let new = NewToken {
         owner,
         single,
         description,
         created_by: Some(cx.actor()?.user_id().clone()),
-        expires_at: attributes.expires_at(cx.app.now())?,
+        expires_at: attributes.expires_at(now, latest)?,
     };
-    let text = generate(&cx.app);
-    let mut tx = cx.app.db.begin().await?;
     let id = insert(&cx.app, &mut tx, new, &text).await?;
     tx.commit().await?;
     cx.app.identities.forget();
@@ -320,18 +352,16 @@ async fn manages_team(cx: &Cx, id: &str) -> Result<Owner> {
 }
 
 async fn single(app: &App, owner: &Owner) -> Result<Token> {
-    let (kind, user) = match owner {
-        Owner::User(user) => ("user", user),
-        Owner::Team(_, _, user) => ("team", user),
-        Owner::Organization(_, user) => ("organization", user),
-        Owner::AuditTrail(_, user) => ("audit-trails", user),
-    };
+    let (Owner::User(user)
+    | Owner::Team(_, _, user)
+    | Owner::Organization(_, user)
+    | Owner::AuditTrail(_, user)) = owner;
     app.db
         .one(
             db::AssertSqlSafe(format!(
                 "SELECT {COLUMNS} FROM tokens WHERE user_id = $1 AND kind = $2 AND single = TRUE"
             )),
-            args![user, kind],
+            args![user, owner.kind()],
         )
         .await?
         .ok_or(Error::NotFound)

@@ -270,6 +270,30 @@ fn flag(settings: &str, name: &str) -> Option<bool> {
     serde_json::from_str::<serde_json::Value>(settings).ok()?.get(name)?.as_bool()
 }
 
+/// Milliseconds that a token may live where policies are in force and none is set for its kind: two years.
+pub const USUAL_TTL_MS: i64 = 63_113_904_000;
+
+/// Refuses a person's token that is older than the organization lets them be. A browser's session is no token.
+async fn refuse_old_token(app: &App, actor: &Actor, organization: &OrganizationId) -> Result<()> {
+    let found: Option<(Timestamp, Option<i64>)> = app
+        .db
+        .one(
+            "SELECT t.created_at, p.max_ttl_ms FROM tokens t LEFT JOIN token_ttl_policies p
+               ON p.organization_id = $1 AND p.token_type = 'user' WHERE t.id = $2 AND t.kind = 'user'",
+            args![organization, actor.token()],
+        )
+        .await?;
+    let Some((made, most)) = found else { return Ok(()) };
+    let most = most.unwrap_or(USUAL_TTL_MS).saturating_mul(1000);
+    if made.micros().saturating_add(most) > app.now().micros() {
+        return Ok(());
+    }
+    Err(Error::Forbidden(
+        "This token is older than tokens of users may be in this organization (token-ttl-policies); make a new one"
+            .to_owned(),
+    ))
+}
+
 /// What a run may do: in its own workspace, and in those that share their state with it. Source: the documentation of
 /// `terraform_remote_state` and of remote state sharing; cli-protocol.md §5.
 async fn of_a_run(
@@ -314,6 +338,14 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
         if actor.kind() == authz::TokenKind::User && flag(&settings, "user-tokens-enabled") == Some(false) {
             all.retain(|grants| grants.organization != id);
             continue;
+        }
+        if actor.kind() == authz::TokenKind::User && flag(&settings, "max-ttl-enabled") == Some(true) {
+            if organizations.len() > 1 {
+                // Asked for by itself, it says why it refuses.
+                all.retain(|grants| grants.organization != id);
+                continue;
+            }
+            refuse_old_token(app, actor, &id).await?;
         }
         let Some(grants) = all.iter_mut().find(|grants| grants.organization == id) else { continue };
         grants.allow_force_delete = flag(&settings, "allow-force-delete-workspaces") == Some(true);

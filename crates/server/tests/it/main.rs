@@ -26,6 +26,7 @@ mod sign_in;
 mod ssh_keys;
 mod statements;
 mod tags;
+mod token_ttl;
 mod triggers;
 mod variable_sets;
 mod workspace_settings;
