@@ -160,6 +160,13 @@ impl Attributes {
         if self.email.as_ref().is_some_and(|email| !email.contains('@')) {
             wrong.push(("email".to_owned(), "Email is not a valid email address".to_owned()));
         }
+        for (name, minutes) in
+            [("session-timeout", &self.session_timeout), ("session-remember", &self.session_remember)]
+        {
+            if matches!(minutes, Patch::Value(..1)) {
+                wrong.push((name.to_owned(), "must be at least 1 (minute), or null".to_owned()));
+            }
+        }
         if self
             .default_execution_mode
             .as_ref()
@@ -604,6 +611,20 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
         .relate("data-retention-policy", DataRetention::linkage(organization.data_retention.as_deref()))
         .relate("authentication-token", Linkage::Link(app.url(&format!("{path}/authentication-token"))))
         .link("self", path)
+}
+
+/// `session-timeout` and `session-remember` of those organizations of a user that set one of them; in minutes.
+pub(crate) async fn session_minutes(app: &App, user: &UserId) -> Result<Vec<(Option<i64>, Option<i64>)>> {
+    let sql =
+        "SELECT o.settings FROM organizations o JOIN organization_memberships m ON m.organization_id = o.id
+               WHERE m.user_id = $1 AND m.status = 'active'
+                 AND o.settings NOT LIKE '%\"session-timeout\":null,\"session-remember\":null%'";
+    let found: Vec<(String,)> = app.db.all(sql, args![user]).await?;
+    let read = |(settings,): &(String,)| {
+        let settings: Settings = serde_json::from_str(settings).map_err(Error::internal)?;
+        Ok((settings.session_timeout, settings.session_remember))
+    };
+    found.iter().map(read).collect()
 }
 
 /// The organizations of these ids, for other areas' documents: id → name.

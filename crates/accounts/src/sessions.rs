@@ -1,13 +1,16 @@
 //! Sessions of browsers: what a sign-in gives.
 //!
 //! A session is 256 random bits in a cookie; the database has their keyed hash. It ends when nobody has used it for
-//! `session_idle_seconds`, in any case after `session_seconds`, when its user signs out or is suspended, and, if it is
-//! another than the one at hand, when they change their password. It is read at every request and never remembered, so
-//! its end is seen at once, by whichever process it was brought about.
+//! `session_idle_seconds`, in any case after `session_seconds`, when its user signs out, ends it from another browser or is
+//! suspended, and, if it is another than the one at hand, when they change their password. An organization may want less
+//! idleness (`session-timeout`) and shorter lives (`session-remember`, both in minutes): the sessions of its members keep to
+//! the strictest of theirs. A session is read at every request and never remembered, so its end is seen at once, by
+//! whichever process it was brought about.
 
+use crate::organizations;
 use authz::Actor;
 use db::{FromRow, Tx, args};
-use http_api::{App, Result, audit};
+use http_api::{App, Error, Result, audit};
 use kernel::{
     Secret, Timestamp,
     ids::{SessionId, TokenId, UserId},
@@ -38,6 +41,32 @@ pub struct Session {
     pub last_seen_at: Timestamp,
 }
 
+/// A session as its user sees it among theirs.
+#[derive(Clone, Debug, FromRow)]
+pub struct Listed {
+    /// Its id, which is no secret.
+    pub id: SessionId,
+    /// How they signed in.
+    pub method: String,
+    /// Where from, if that was known.
+    pub address: Option<String>,
+    /// What the browser said of itself.
+    pub agent: Option<String>,
+    /// When they did.
+    pub created_at: Timestamp,
+    /// About when they were seen last.
+    pub last_seen_at: Timestamp,
+}
+
+/// The browser that somebody signs in with.
+#[derive(Clone, Debug, Default)]
+pub struct Browser {
+    /// Where it is, if the listener says so.
+    pub address: Option<IpAddr>,
+    /// What it says of itself.
+    pub agent: Option<String>,
+}
+
 impl Session {
     /// Its user as a caller. In place of a token's id there is the session's: what is remembered of a caller is by that.
     pub fn actor(&self) -> Actor {
@@ -60,18 +89,26 @@ pub(crate) async fn insert(
     tx: &mut Tx,
     user: &UserId,
     method: &str,
-    address: Option<IpAddr>,
+    browser: &Browser,
 ) -> Result<Secret> {
     let (secret, now) = (Secret::new(app.env.base58(44)), app.now());
     let id = SessionId::new(&app.env);
     audit::actor(user);
     audit::resource("sessions", id.as_str());
-    let (idle, whole) = limits(app, now);
+    let (idle, whole) = Limits::of_server(app).since(now);
     tx.exec("DELETE FROM sessions WHERE last_seen_at <= $1 OR created_at <= $2", args![idle, whole]).await?;
     tx.exec(
-        "INSERT INTO sessions (id, hash, user_id, method, address, created_at, last_seen_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6)",
-        args![&id, hash(app, secret.expose()), user, method, address.map(|address| address.to_string()), now],
+        "INSERT INTO sessions (id, hash, user_id, method, address, agent, created_at, last_seen_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+        args![
+            &id,
+            hash(app, secret.expose()),
+            user,
+            method,
+            browser.address.map(|address| address.to_canonical().to_string()),
+            browser.agent.as_deref(),
+            now
+        ],
     )
     .await?;
     Ok(secret)
@@ -80,7 +117,7 @@ pub(crate) async fn insert(
 /// The session of a cookie, if it has not ended.
 pub async fn find(app: &App, secret: &str) -> Result<Option<Session>> {
     let now = app.now();
-    let (idle, whole) = limits(app, now);
+    let (idle, whole) = Limits::of_server(app).since(now);
     let found: Option<Session> = app
         .db
         .one(
@@ -90,32 +127,101 @@ pub async fn find(app: &App, secret: &str) -> Result<Option<Session>> {
             args![hash(app, secret), idle, whole],
         )
         .await?;
-    if let Some(session) = &found
-        && now.since(session.last_seen_at) >= SEEN_INTERVAL
-    {
+    let Some(session) = found else { return Ok(None) };
+    let limits = Limits::of_user(app, &session.user_id).await?;
+    if limits.ended(now, session.created_at, session.last_seen_at) {
+        // For good, also when the organization is less strict tomorrow.
+        app.db.exec("DELETE FROM sessions WHERE id = $1", args![&session.id]).await?;
+        return Ok(None);
+    }
+    if now.since(session.last_seen_at) >= SEEN_INTERVAL {
         app.db.exec("UPDATE sessions SET last_seen_at = $2 WHERE id = $1", args![&session.id, now]).await?;
     }
-    Ok(found)
+    Ok(Some(session))
 }
 
 /// Whether a session has not ended. Asking does not count as being seen: a page that is left open keeps nobody signed in.
 pub async fn lives(app: &App, id: &SessionId) -> Result<bool> {
-    let (idle, whole) = limits(app, app.now());
-    let found: Option<(i64,)> = app
+    let found: Option<(UserId, Timestamp, Timestamp)> = app
         .db
         .one(
-            "SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.id = $1 AND s.last_seen_at > $2 AND s.created_at > $3 AND u.suspended = FALSE",
-            args![id, idle, whole],
+            "SELECT s.user_id, s.created_at, s.last_seen_at FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.id = $1 AND u.suspended = FALSE",
+            args![id],
         )
         .await?;
-    Ok(found.is_some())
+    let Some((user, made, seen)) = found else { return Ok(false) };
+    Ok(!Limits::of_user(app, &user).await?.ended(app.now(), made, seen))
 }
 
-/// Sessions not seen since the first instant, or made before the second, have ended.
-fn limits(app: &App, now: Timestamp) -> (Timestamp, Timestamp) {
-    let before = |seconds: i64| now.plus_seconds(seconds.saturating_neg());
-    (before(app.settings.session_idle_seconds), before(app.settings.session_seconds))
+/// How long sessions last.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    idle_seconds: i64,
+    whole_seconds: i64,
+}
+
+impl Limits {
+    /// As the operator has it.
+    fn of_server(app: &App) -> Self {
+        Self { idle_seconds: app.settings.session_idle_seconds, whole_seconds: app.settings.session_seconds }
+    }
+
+    /// The strictest of the operator's and of those of the user's organizations.
+    async fn of_user(app: &App, user: &UserId) -> Result<Self> {
+        let mut limits = Self::of_server(app);
+        for (timeout, remember) in organizations::session_minutes(app, user).await? {
+            let seconds =
+                |minutes: Option<i64>| minutes.map_or(i64::MAX, |minutes| minutes.saturating_mul(60));
+            limits.idle_seconds = limits.idle_seconds.min(seconds(timeout));
+            limits.whole_seconds = limits.whole_seconds.min(seconds(remember));
+        }
+        Ok(limits)
+    }
+
+    /// Sessions not seen since the first instant, or made before the second, have ended.
+    fn since(self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let before = |seconds: i64| now.plus_seconds(seconds.saturating_neg());
+        (before(self.idle_seconds), before(self.whole_seconds))
+    }
+
+    fn ended(self, now: Timestamp, made: Timestamp, seen: Timestamp) -> bool {
+        let (idle, whole) = self.since(now);
+        seen <= idle || made <= whole
+    }
+}
+
+/// A user's sessions that have not ended, the one seen last first.
+pub async fn of_user(app: &App, user: &UserId) -> Result<Vec<Listed>> {
+    let mut all: Vec<Listed> = app
+        .db
+        .all(
+            "SELECT id, method, address, agent, created_at, last_seen_at FROM sessions WHERE user_id = $1
+             ORDER BY last_seen_at DESC, id",
+            args![user],
+        )
+        .await?;
+    let (now, limits) = (app.now(), Limits::of_user(app, user).await?);
+    all.retain(|session| !limits.ended(now, session.created_at, session.last_seen_at));
+    Ok(all)
+}
+
+/// Ends one of a user's own sessions.
+///
+/// # Errors
+/// [`Error::NotFound`] when they have none of this id.
+pub async fn end_own(app: &App, user: &UserId, id: &str) -> Result<()> {
+    audit::resource("sessions", id);
+    let gone = app.db.exec("DELETE FROM sessions WHERE id = $1 AND user_id = $2", args![id, user]).await?;
+    if gone == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Ends all sessions of a user but the one at hand.
+pub async fn end_others(app: &App, session: &Session) -> Result<()> {
+    audit::resource("sessions", session.id.as_str());
+    let mut tx = app.db.begin().await?;
+    end_all(&mut tx, &session.user_id, Some(&session.id)).await?;
+    tx.commit().await
 }
 
 /// Ends a session.
@@ -124,8 +230,9 @@ pub async fn end(app: &App, id: &SessionId) -> Result<()> {
     app.db.exec("DELETE FROM sessions WHERE id = $1", args![id]).await.map(drop)
 }
 
-/// Ends the sessions of a user, but one.
+/// Ends the sessions of a user, but one, and sign-ins of theirs that wait for a second factor.
 pub(crate) async fn end_all(tx: &mut Tx, user: &UserId, kept: Option<&SessionId>) -> Result<()> {
+    tx.exec("DELETE FROM second_steps WHERE user_id = $1", args![user]).await?;
     tx.exec(
         "DELETE FROM sessions WHERE user_id = $1 AND ($2 IS NULL OR id <> $2)",
         args![user, kept.map(|id| id.as_str().to_owned())],

@@ -5,12 +5,11 @@
 
 use crate::{
     SignIns, memberships, passwords,
-    sessions::{self, Session},
+    sessions::{self, Browser, Session},
 };
 use db::{FromRow, args};
 use http_api::{App, Error, Result};
 use kernel::{Secret, Timestamp, ids::UserId};
-use std::net::IpAddr;
 
 /// Seconds that a link is good for.
 pub const LINK_SECONDS: i64 = 15 * 60;
@@ -52,18 +51,13 @@ async fn named(app: &App, name: &str) -> Result<Option<Named>> {
 }
 
 /// Tries a name (or address) and a password.
-pub async fn by_password(
-    app: &App,
-    name: &str,
-    password: &Secret,
-    address: Option<IpAddr>,
-) -> Result<Outcome> {
+pub async fn by_password(app: &App, name: &str, password: &Secret, browser: &Browser) -> Result<Outcome> {
     let name = name.trim();
     // One count for a user, by whichever of their names.
     let user = named(app, name).await?;
     let account = user.as_ref().map_or(name, |user| user.username.as_str());
     let backoff = &app.area::<SignIns>().backoff;
-    if let Err(seconds) = backoff.admit(account, address, app.now()) {
+    if let Err(seconds) = backoff.admit(account, browser.address, app.now()) {
         return Ok(Outcome::Wait(seconds));
     }
     if password.expose().len() > passwords::LONGEST
@@ -71,20 +65,20 @@ pub async fn by_password(
     {
         // Not the name as typed, which may be a password in the wrong field.
         let user = user.as_ref().map(|user| user.username.as_str());
-        tracing::warn!(user, address = address.map(tracing::field::display), "a sign-in was refused");
+        tracing::warn!(user, address = browser.address.map(tracing::field::display), "a sign-in was refused");
         return Ok(Outcome::Wrong);
     }
     let Some(user) = &user else { return Ok(Outcome::Wrong) };
-    backoff.succeeded(account, address, app.now());
+    backoff.succeeded(account, browser.address, app.now());
     if user.suspended {
         return Ok(Outcome::Suspended);
     }
     let mut tx = app.db.begin().await?;
     memberships::accept_all(&mut tx, &user.id).await?;
-    let secret = sessions::insert(app, &mut tx, &user.id, "password", address).await?;
+    let secret = sessions::insert(app, &mut tx, &user.id, "password", browser).await?;
     tx.commit().await?;
     app.identities.forget();
-    tracing::info!(user = user.username, address = address.map(tracing::field::display), "signed in");
+    tracing::info!(user = user.username, address = browser.address.map(tracing::field::display), "signed in");
     Ok(Outcome::In(secret))
 }
 
@@ -128,7 +122,7 @@ pub async fn peek(app: &App, link: &str) -> Result<Option<String>> {
 }
 
 /// Uses a link up; the secret of the new session, unless the link is unknown, used or expired.
-pub async fn by_link(app: &App, link: &str, address: Option<IpAddr>) -> Result<Option<Secret>> {
+pub async fn by_link(app: &App, link: &str, browser: &Browser) -> Result<Option<Secret>> {
     let mut tx = app.db.begin().await?;
     let used: Option<(UserId, Timestamp)> = tx
         .one(
@@ -144,10 +138,10 @@ pub async fn by_link(app: &App, link: &str, address: Option<IpAddr>) -> Result<O
             memberships::accept_all(&mut tx, &user).await?;
             tracing::info!(
                 user = username,
-                address = address.map(tracing::field::display),
+                address = browser.address.map(tracing::field::display),
                 "signed in by a link"
             );
-            Some(sessions::insert(app, &mut tx, &user, "link", address).await?)
+            Some(sessions::insert(app, &mut tx, &user, "link", browser).await?)
         }
         _ => None,
     };
@@ -172,15 +166,15 @@ pub async fn check_own(
     app: &App,
     session: &Session,
     password: &Secret,
-    address: Option<IpAddr>,
+    browser: &Browser,
 ) -> Result<Checked> {
     let backoff = &app.area::<SignIns>().backoff;
-    if let Err(seconds) = backoff.admit(&session.username, address, app.now()) {
+    if let Err(seconds) = backoff.admit(&session.username, browser.address, app.now()) {
         return Ok(Checked::Wait(seconds));
     }
     if !passwords::verify(app, Some(&session.user_id), password).await? {
         return Ok(Checked::Wrong);
     }
-    backoff.succeeded(&session.username, address, app.now());
+    backoff.succeeded(&session.username, browser.address, app.now());
     Ok(Checked::Right)
 }

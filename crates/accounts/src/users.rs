@@ -129,7 +129,7 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
         "two-factor": { "enabled": false, "verified": false },
         "permissions": {
             "can-create-organizations": may_create_organizations(cx, user), "can-view-settings": myself, "can-change-email": myself,
-            "can-change-username": myself, "can-change-password": false, "can-manage-sessions": false,
+            "can-change-username": myself, "can-change-password": false, "can-manage-sessions": myself && !user.service,
             "can-manage-sso-identities": false, "can-manage-user-tokens": myself && !user.service,
             "can-update-user": myself && !user.service, "can-reenable-2fa-by-unlinking": false,
             "can-manage-hcp-account": false,

@@ -15,18 +15,20 @@ use http_api::{Error, site::Customization};
 use kernel::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
-/// The pages that the head of [`page`] leads to.
+/// The pages that lead to one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Home,
     Tokens,
     Password,
+    Sessions,
 }
 
+/// A person's own pages.
 const PLACES: [(Place, &str, &str); 3] = [
-    (Place::Home, "/app", "Home"),
     (Place::Tokens, "/app/settings/tokens", "Tokens"),
     (Place::Password, "/app/settings/password", "Password"),
+    (Place::Sessions, "/app/settings/sessions", "Sessions"),
 ];
 
 /// htmx makes no style and evaluates no text, which the policy of the answer forbids anyway.
@@ -93,8 +95,10 @@ pub(crate) fn card(texts: &Customization, title: &str, body: &Markup) -> Markup 
 
 /// Where a page is: what stands above it, and which pages are beside it.
 pub(crate) enum Area<'a> {
+    /// Above all organizations.
+    Home,
     /// What is a person's own.
-    Own,
+    Account,
     /// An organization.
     Organization(&'a str),
     /// A workspace of an organization.
@@ -129,7 +133,8 @@ impl Area<'_> {
             places.iter().map(|(name, path)| (*name, format!("{base}{path}"))).collect()
         };
         match self {
-            Area::Own => PLACES.iter().map(|(_, path, name)| (*name, (*path).to_owned())).collect(),
+            Area::Home => vec![],
+            Area::Account => PLACES.iter().map(|(_, path, name)| (*name, (*path).to_owned())).collect(),
             Area::Organization(organization) => under(
                 format!("/app/{}", segment(organization)),
                 &[("Overview", ""), ("Workspaces", "/workspaces")],
@@ -144,7 +149,8 @@ impl Area<'_> {
     /// Names and paths of what it is in, the outermost first.
     fn crumbs(&self) -> Vec<(&str, String)> {
         match self {
-            Area::Own => vec![],
+            Area::Home => vec![],
+            Area::Account => vec![("Account", PLACES[0].1.to_owned())],
             Area::Organization(organization) => {
                 vec![(organization, format!("/app/{}", segment(organization)))]
             }
@@ -159,8 +165,9 @@ impl Area<'_> {
 
 /// A person's own page. `title` is its heading too.
 pub(crate) fn page(visit: &Visit, place: Place, title: &str, body: &Markup) -> Markup {
-    let name = PLACES.iter().find(|(own, ..)| *own == place).map_or("", |(_, _, name)| name);
-    framed(visit, &Frame::new(Area::Own, name, title), body)
+    let known = PLACES.iter().find(|(own, ..)| *own == place);
+    let (area, name) = known.map_or((Area::Home, ""), |(_, _, name)| (Area::Account, *name));
+    framed(visit, &Frame::new(area, name, title), body)
 }
 
 /// A page with where it is and the way to others.
@@ -189,11 +196,11 @@ pub(crate) fn framed(visit: &Visit, frame: &Frame<'_>, body: &Markup) -> Markup 
                         }
                     }
                 }
-                nav.tabs aria-label="Pages" {
+                @if !places.is_empty() { nav.tabs aria-label="Pages" {
                     @for (name, path) in &places {
                         a href=(path) aria-current=[(*name == frame.place).then_some("page")] { (name) }
                     }
-                }
+                } }
             }
             main #content {
                 div.heading {

@@ -5,7 +5,8 @@
 //! place, [`serve`]: who visits, that a form comes from one of our own pages, and the headers of the answer.
 //!
 //! Reading order: [`serve`] (from the table of pages to a service), `visit` (one request), `answer`, `layout` (frames and
-//! parts that pages are made of), then the pages: `sign_in`, `authorize`, `home`, `tokens`, `password`.
+//! parts that pages are made of), then the pages: `sign_in`, `authorize`, `home`, `tokens`, `password`,
+//! `sessions`.
 //! Why it is made like this is in `docs/adr/0005-pages-without-script.md`.
 
 mod answer;
@@ -19,6 +20,7 @@ mod parts;
 mod password;
 mod run;
 pub mod serve;
+mod sessions;
 mod sign_in;
 mod tokens;
 mod visit;

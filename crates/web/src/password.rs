@@ -70,7 +70,7 @@ pub(crate) async fn send(visit: Visit) -> Result<Answer> {
     }
     if asks_former(&visit).await? {
         let former = Secret::from(visit.field("former"));
-        match check_own(&visit.app, session, &former, visit.address).await? {
+        match check_own(&visit.app, session, &former, &visit.browser()).await? {
             Checked::Right => {}
             Checked::Wrong => {
                 return refused(StatusCode::UNPROCESSABLE_ENTITY, "The current password is not right.").await;

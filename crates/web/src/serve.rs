@@ -6,7 +6,7 @@
 
 use crate::{
     answer::Answer,
-    assets, authorize, home, layout, live, organizations, password, run, sign_in, tokens,
+    assets, authorize, home, layout, live, organizations, password, run, sessions, sign_in, tokens,
     visit::{self, Refused, Visit},
     workspace, workspaces,
 };
@@ -113,7 +113,10 @@ pub fn routes() -> Vec<Route> {
         .page(Session, post.clone(), "/app/settings/tokens", "web.tokens.send", tokens::create)
         .page(Session, post.clone(), "/app/settings/tokens/{id}/revoke", "web.token.revoke", tokens::revoke)
         .page(Session, get, "/app/settings/password", "web.password.show", password::show)
-        .page(Session, post, "/app/settings/password", "web.password.send", password::send);
+        .page(Session, post, "/app/settings/password", "web.password.send", password::send)
+        .show("/app/settings/sessions", "web.sessions.show", sessions::show)
+        .send("/app/settings/sessions/{id}/end", "web.session.end", sessions::end)
+        .send("/app/settings/sessions/end-others", "web.sessions.end-others", sessions::end_others);
     let all = [organizations::routes, workspaces::routes, workspace::routes, run::routes, live::routes];
     all.into_iter().fold(table, |table, more| more(table)).0
 }

@@ -79,7 +79,7 @@ pub(crate) async fn send(visit: Visit) -> Result<Answer> {
     let password = Secret::from(visit.field("password"));
     let refused =
         |status, trouble: &str| Ok(Answer::page(form(&visit, to, name, Some(trouble))).status(status));
-    match rules::by_password(&visit.app, name, &password, visit.address).await? {
+    match rules::by_password(&visit.app, name, &password, &visit.browser()).await? {
         Outcome::In(secret) => {
             // Whoever was signed in here before is not any more.
             if let Some(session) = &visit.session {
@@ -125,7 +125,7 @@ pub(crate) async fn show_link(visit: Visit) -> Result<Answer> {
 }
 
 pub(crate) async fn send_link(visit: Visit) -> Result<Answer> {
-    match rules::by_link(&visit.app, visit.path("link"), visit.address).await? {
+    match rules::by_link(&visit.app, visit.path("link"), &visit.browser()).await? {
         None => Ok(spent(&visit)),
         Some(secret) => {
             if let Some(session) = &visit.session {

@@ -3,7 +3,7 @@
 //! What a page shows it reads by [`Visit::read`], and what it does it does by [`Visit::change`]: with the paths of the API,
 //! as the person who visits.
 
-use accounts::sessions::{self, Session};
+use accounts::sessions::{self, Browser, Session};
 use axum::{
     body::Body,
     http::{HeaderMap, Method, Uri, header, request::Parts},
@@ -41,6 +41,9 @@ pub(crate) struct Visit {
     mark: Secret,
     new_guest: bool,
 }
+
+/// Characters that are kept of what a browser says of itself.
+const AGENT_CHARACTERS: usize = 300;
 
 /// Why a form is not looked at.
 pub(crate) enum Refused {
@@ -133,6 +136,13 @@ impl Visit {
     /// Their id.
     pub(crate) fn user(&self) -> Result<&UserId> {
         self.session().map(|session| &session.user_id)
+    }
+
+    /// The browser, for a session that it may get.
+    pub(crate) fn browser(&self) -> Browser {
+        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let agent = agent.map(|agent| agent.chars().take(AGENT_CHARACTERS).collect());
+        Browser { address: self.address, agent }
     }
 
     /// A parameter of the path.

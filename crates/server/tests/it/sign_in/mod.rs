@@ -5,6 +5,7 @@
 
 mod authorization;
 mod pages;
+mod sessions;
 pub(crate) mod terraform;
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
