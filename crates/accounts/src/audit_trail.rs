@@ -4,7 +4,11 @@
 //! its audit trail's token read the first; owners' and site admins' endpoints take filters. How entries come to be is in
 //! [`http_api::audit`]. Source: the Audit Trails API; sdk-conformance.md.
 
-use crate::{admin_organizations::only_site_admins, organizations};
+use crate::{
+    admin_organizations::only_site_admins,
+    feature_sets::{Entitlement, entitled},
+    organizations,
+};
 use authz::{Actor, perm};
 use axum::http::Method;
 use http_api::{
@@ -30,12 +34,14 @@ async fn read(cx: Cx) -> Result<Reply> {
         Actor::Organization { id, .. } | Actor::AuditTrail { organization: id, .. } => id.clone(),
         Actor::User { .. } | Actor::Team { .. } | Actor::Run { .. } => return Err(Error::NotFound),
     };
+    entitled(&organizations::by_id(&cx.app, &id).await?, Entitlement::AuditLogging, cx.app.now())?;
     Ok(Reply::json(&page(&cx, Of::Organization(&id), Since::Second).await?))
 }
 
 async fn of_an_organization(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::ReadAuditTrail, _>(organization)?;
+    entitled(&granted, Entitlement::AuditLogging, cx.app.now())?;
     Ok(Reply::json(&page(&cx, Of::Organization(&granted.id), Since::Instant).await?))
 }
 

@@ -12,6 +12,7 @@ pub mod authorizations;
 mod backoff;
 pub mod bootstrap;
 pub mod customization_settings;
+pub mod feature_sets;
 pub mod general_settings;
 pub mod memberships;
 pub mod oidc_settings;
@@ -40,6 +41,7 @@ pub fn routes() -> Routes {
     users::routes()
         .and(organizations::routes())
         .and(admin_organizations::routes())
+        .and(feature_sets::routes())
         .and(admin_users::routes())
         .and(general_settings::routes())
         .and(customization_settings::routes())
@@ -56,6 +58,7 @@ pub fn routes() -> Routes {
 pub fn loaders(loaders: &mut Loaders) {
     users::loaders(loaders);
     organizations::loaders(loaders);
+    feature_sets::loaders(loaders);
     memberships::loaders(loaders);
     teams::loaders(loaders);
 }

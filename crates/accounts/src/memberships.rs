@@ -130,6 +130,22 @@ struct Attributes {
     email: String,
 }
 
+/// Refuses one member more than the organization's subscription allows.
+async fn within_limit(tx: &mut Tx, organization: &organizations::Organization) -> Result<()> {
+    let Some(limit) = organization.subscription().user_limit() else { return Ok(()) };
+    // Who counts holds the row, so that two do not both take the last place.
+    tx.exec("UPDATE organizations SET version = version + 1 WHERE id = $1", args![&organization.id]).await?;
+    let sql = "SELECT COUNT(*) FROM organization_memberships WHERE organization_id = $1";
+    let count: Option<(i64,)> = tx.one(sql, args![&organization.id]).await?;
+    if count.is_some_and(|(count,)| count < limit) {
+        return Ok(());
+    }
+    Err(Error::Unprocessable(format!(
+        "Organization {} may have {limit} members and has them all; a site admin can raise the limit of its subscription",
+        organization.name
+    )))
+}
+
 async fn create(mut cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::ManageMembership, _>(organization)?;
@@ -171,6 +187,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
             args![&user],
         )
         .await?;
+    within_limit(&mut tx, &granted).await?;
     let status = if known.is_some() { "active" } else { "invited" };
     let id = insert(&cx.app, &mut tx, &granted.id, &user, status).await?;
     for team in asked {

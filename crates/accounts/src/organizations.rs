@@ -6,6 +6,7 @@
 
 use crate::{
     admin_organizations::{self, AdminSettings},
+    feature_sets::{self, Subscription, entitlement_set},
     memberships,
     retention::{self, DataRetention},
     teams, token_ttl_policies, users,
@@ -42,18 +43,24 @@ pub struct Organization {
     pub(crate) admin_settings: String,
     /// How long old data is kept, as stored: [`crate::retention::DataRetention`].
     pub data_retention: Option<String>,
+    pub(crate) subscription: Option<String>,
     pub(crate) created_at: Timestamp,
 }
 
 /// All columns of [`Organization`].
 pub(crate) const SELECT: &str =
     "SELECT id, name, email, service_user_id, default_project_id, default_execution_mode, settings,
-    admin_settings, data_retention, created_at FROM organizations";
+    admin_settings, data_retention, subscription, created_at FROM organizations";
 
 impl Organization {
     /// What site admins have set.
     pub fn admin(&self) -> AdminSettings {
         serde_json::from_str(&self.admin_settings).unwrap_or_default()
+    }
+
+    /// What site admins allow it.
+    pub fn subscription(&self) -> Subscription {
+        Subscription::parse(self.subscription.as_deref())
     }
 }
 
@@ -255,6 +262,15 @@ pub async fn find(cx: &Cx, name: &str) -> Result<(Organization, Arc<Grants>)> {
     let grants = cx.grants(&organization.id).await?;
     let visible = grants.prove_organization::<perm::ReadOrganization, _>(organization)?;
     Ok((visible.into_inner(), grants))
+}
+
+/// The organization of this id, whoever asks.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub async fn by_id(app: &App, id: &OrganizationId) -> Result<Organization> {
+    let sql = format!("{SELECT} WHERE id = $1");
+    app.db.one(db::AssertSqlSafe(sql), args![id]).await?.ok_or(Error::NotFound)
 }
 
 async fn list(cx: Cx) -> Result<Reply> {
@@ -535,26 +551,7 @@ async fn delete_retention(cx: Cx) -> Result<Reply> {
 
 async fn entitlements(cx: Cx) -> Result<Reply> {
     let (organization, _) = find(&cx, cx.path("organization")).await?;
-    Ok(Reply::one(entitlement_set(&organization)))
-}
-
-/// What the organization may use. Features that this server does not have yet are false, so that no client waits for
-/// them.
-fn entitlement_set(organization: &Organization) -> Resource {
-    Resource::new(
-        "entitlement-sets",
-        organization.id.to_string(),
-        &json!({
-            "agents": false, "audit-logging": false, "configuration-designer": false, "cost-estimation": false,
-            "global-run-tasks": false, "module-tests-generation": false, "operations": true, "policy-enforcement": false,
-            "policy-limit": null, "policy-mandatory-enforcement-limit": null, "policy-set-limit": null,
-            "private-module-registry": false, "private-policy-agents": false, "private-run-tasks": false,
-            "private-vcs": false, "run-task-limit": null, "run-task-mandatory-enforcement-limit": null,
-            "run-task-workspace-limit": null, "run-tasks": false, "self-serve-billing": false, "sentinel": false,
-            "sso": false, "state-storage": true, "teams": true, "usage-reporting": false, "user-limit": null,
-            "vcs-integrations": false, "versioned-policy-set-limit": null,
-        }),
-    )
+    Ok(Reply::one(entitlement_set(&organization, cx.app.now())))
 }
 
 fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource {
@@ -582,6 +579,8 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
         global_provider_sharing: bool,
         remaining_testable_count: u32,
     }
+    let subscription = organization.subscription();
+    let now = app.now();
     let attributes = Document {
         external_id: &organization.id,
         name: &organization.name,
@@ -592,11 +591,11 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
         fair_run_queuing_enabled: true,
         saml_enabled: false,
         two_factor_conformant: true,
-        plan_expired: false,
-        plan_expires_at: None,
+        plan_expired: subscription.has_ended(now),
+        plan_expires_at: subscription.ends().map(Timestamp::iso8601),
         plan_is_trial: false,
-        plan_is_enterprise: true,
-        plan_identifier: "enterprise",
+        plan_is_enterprise: subscription.plan(now) == "enterprise",
+        plan_identifier: subscription.plan(now),
         is_unified: false,
         is_in_degraded_mode: false,
         global_module_sharing: false,
@@ -607,6 +606,7 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
     Resource::new("organizations", organization.name.as_str(), &attributes)
         .relate("default-project", Linkage::One("projects", organization.default_project_id.to_string()))
         .relate("default-agent-pool", Linkage::None)
+        .relate("subscription", Linkage::One("subscriptions", feature_sets::id_of(&organization.id)))
         .relate("entitlement-set", Linkage::One("entitlement-sets", organization.id.to_string()))
         .relate("data-retention-policy", DataRetention::linkage(organization.data_retention.as_deref()))
         .relate("authentication-token", Linkage::Link(app.url(&format!("{path}/authentication-token"))))

@@ -4,7 +4,10 @@
 //! is invisible to those who are not in it, except owners and managers of secret teams.
 //! Source: the Teams and Team Membership APIs; semantics.md §6.3.
 
-use crate::{organizations, users};
+use crate::{
+    feature_sets::{Entitlement, entitled},
+    organizations, users,
+};
 use authz::{Actor, Grants, InOrganization, OrganizationAccess, document::TeamFacts, perm};
 use axum::http::Method;
 use db::{FromRow, Tx, args};
@@ -213,6 +216,7 @@ impl Attributes {
 async fn create(mut cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let granted = grants.prove_organization::<perm::ManageTeams, _>(organization)?;
+    entitled(&granted, Entitlement::Teams, cx.app.now())?;
     let data: Data<Attributes> = cx.data().await?;
     let asked = data.attributes;
     asked.check()?;

@@ -5,7 +5,10 @@
 //! *single* token each, which the next replaces; teams may have more that carry a description.
 //! Source: the User, Team and Organization Token APIs; semantics.md §6.4.
 
-use crate::{memberships, organizations, teams, token_ttl_policies};
+use crate::{
+    feature_sets::{Entitlement, entitled},
+    memberships, organizations, teams, token_ttl_policies,
+};
 use authz::{Actor, perm};
 use axum::http::Method;
 use db::{FromRow, Tx, args};
@@ -331,7 +334,10 @@ async fn owned(cx: &Cx, name: &str) -> Result<Owner> {
     let (id, user) = (granted.id.clone(), granted.service_user_id.clone());
     match cx.query("token").unwrap_or_default() {
         "" | "organization" => Ok(Owner::Organization(id, user)),
-        "audit-trails" => Ok(Owner::AuditTrail(id, user)),
+        "audit-trails" => {
+            entitled(&granted, Entitlement::AuditLogging, cx.app.now())?;
+            Ok(Owner::AuditTrail(id, user))
+        }
         other => Err(Error::bad_request(
             "bad request",
             format!(

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "audit", include_str!("../../../migrations/0004_audit.sql")),
     (5, "workspaces", include_str!("../../../migrations/0005_workspaces.sql")),
     (7, "accounts", include_str!("../../../migrations/0007_accounts.sql")),
+    (8, "feature sets", include_str!("../../../migrations/0008_feature_sets.sql")),
 ];
 
 /// Brings the schema up to date: each migration in its own transaction, recorded in `schema_migrations`.

@@ -26,6 +26,9 @@ pub enum Error {
     /// 404: absent, or hidden from this caller. The two look alike on purpose.
     #[error("not found")]
     NotFound,
+    /// 404 that says why, to a caller who may see the organization: its feature set does not grant the feature.
+    #[error("not entitled: {0}")]
+    NotEntitled(String),
     /// 409: the resource's state does not allow it.
     #[error("{title}: {detail}")]
     Conflict {

@@ -9,6 +9,7 @@ use crate::{
     queue::{Entry, Line, Lock, WaitingFor},
     run_triggers,
     runs::{self, COLUMNS, Row, Run},
+    scheduler,
 };
 use accounts::organizations;
 use authz::{Grants, Visible, WorkspacePermission, perm};
@@ -211,7 +212,14 @@ async fn waiting_for(app: &App, run: &Run, workspace: &Workspace) -> Result<Opti
     let rows: Vec<Row> = app.db.all(db::AssertSqlSafe(sql), args![&workspace.id]).await?;
     let open: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
     let line = Line { lock: lock_of(app, workspace).await?, open: entries(&open) };
-    Ok(line.waiting_for(run.id()))
+    let waiting = line.waiting_for(run.id());
+    if waiting != Some(WaitingFor::Runner) {
+        return Ok(waiting);
+    }
+    let mut shares = scheduler::shares(app).await?.into_iter();
+    let full = shares.find(|share| share.organization == run.row.organization_id && share.is_full());
+    let ceiling = full.and_then(|share| share.ceiling);
+    Ok(ceiling.map_or(waiting, |ceiling| Some(WaitingFor::RunsCeiling { ceiling })))
 }
 
 /// Runs as the rules of the queue see them.

@@ -26,7 +26,7 @@ use kernel::{
     Timestamp,
     ids::{OrganizationId, RunId, WorkspaceId},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How long a job waits before it counts as urgent as an apply, in seconds. Without it a steady stream of applies and
 /// plans would keep a speculative plan waiting for ever.
@@ -69,24 +69,40 @@ pub struct Candidate {
     pub queued_at: Timestamp,
 }
 
+/// What an organization has running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which one.
+    pub organization: OrganizationId,
+    /// How many of its jobs run.
+    pub running: u32,
+    /// How many may; any number, if none. An organization without a running job is never at its ceiling.
+    pub ceiling: Option<u32>,
+}
+
+impl Share {
+    /// Whether no further job of the organization may run.
+    pub fn is_full(&self) -> bool {
+        self.ceiling.is_some_and(|ceiling| self.running >= ceiling)
+    }
+}
+
 /// The index of the job that the next free place belongs to; `None` when nothing waits or no place is free.
 ///
 /// Applies go before plans before speculative plans; a job that has waited for [`PATIENCE_SECONDS`] counts as an apply.
 /// Among equals it is the turn of the organization with the fewest running jobs, then of the job that waits longest,
 /// then of the first in `candidates`. So two jobs of one kind in one workspace keep their order.
 ///
-/// `running` is how many jobs each organization has running, `capacity` how many may run in all.
-pub fn pick(
-    candidates: &[Candidate],
-    running: &[(OrganizationId, u32)],
-    capacity: u32,
-    now: Timestamp,
-) -> Option<usize> {
-    if running.iter().map(|(_, n)| u64::from(*n)).sum::<u64>() >= u64::from(capacity) {
+/// A job of an organization that is at its ceiling waits, whatever it is. `running` is what each organization has running,
+/// `capacity` how many jobs may run in all.
+pub fn pick(candidates: &[Candidate], running: &[Share], capacity: u32, now: Timestamp) -> Option<usize> {
+    if running.iter().map(|share| u64::from(share.running)).sum::<u64>() >= u64::from(capacity) {
         return None;
     }
+    let full: HashSet<&OrganizationId> =
+        running.iter().filter(|share| share.is_full()).map(|share| &share.organization).collect();
     let running: HashMap<&OrganizationId, u32> =
-        running.iter().map(|(organization, n)| (organization, *n)).collect();
+        running.iter().map(|share| (&share.organization, share.running)).collect();
     let urgency = |c: &Candidate| {
         let overdue = now.since(c.queued_at).as_secs() >= u64::from(PATIENCE_SECONDS);
         if overdue { Kind::Apply } else { c.kind }
@@ -94,6 +110,7 @@ pub fn pick(
     candidates
         .iter()
         .enumerate()
+        .filter(|(_, c)| !full.contains(&c.organization))
         .min_by_key(|(_, c)| {
             let share = running.get(&c.organization).copied().unwrap_or(0);
             (std::cmp::Reverse(urgency(c)), share, c.queued_at)

@@ -9,10 +9,11 @@ use crate::{
     executor,
     jobs::Jobs,
     life::{Event, Job, Status},
-    queue::{Candidate, Kind, Line, pick},
+    queue::{Candidate, Kind, Line, Share, pick},
     retention, run_triggers,
     runs::{self, After},
 };
+use accounts::feature_sets::Subscription;
 use db::{FromRow, args};
 use http_api::{App, Error, Result};
 use kernel::{
@@ -112,51 +113,72 @@ struct Waiting {
     queued_at: Timestamp,
 }
 
-/// What the next place is for: a job that waits for a runner, or a pending run that may start. Whether it really may is
-/// seen when its workspace is held ([`take`]); here a run is left out that stands behind another, or before a lock.
-async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidate>> {
-    let waiting: Vec<Waiting> = app
-        .db
-        .all(
-            "SELECT r.id, r.workspace_id, r.organization_id, r.job, r.operation,
-               COALESCE(r.queued_at, r.created_at) AS queued_at
-             FROM runs r JOIN workspaces w ON w.id = r.workspace_id
-             WHERE r.final = FALSE AND ((r.job IS NOT NULL AND r.lease IS NULL) OR (r.status = 'pending' AND (
-               r.operation IN ('plan_only', 'save_plan', 'query') OR (w.lock_kind IS NULL AND NOT EXISTS (
-                 SELECT 1 FROM runs o WHERE o.workspace_id = r.workspace_id AND o.final = FALSE AND o.number < r.number
-                   AND o.status = 'pending' AND o.operation NOT IN ('plan_only', 'save_plan', 'query'))))))
-             ORDER BY CASE WHEN r.job = 'apply' THEN 0 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number LIMIT $1",
-            args![WINDOW],
-        )
-        .await?;
-    // The plan of a run whose apply waits may not be put away yet; its end wakes us.
-    let jobs = app.area::<Jobs>();
-    let free = |w: &Waiting| !jobs.works_on(&w.id) && !passed_over.contains(&w.id);
-    let waiting: Vec<Waiting> = waiting.into_iter().filter(free).collect();
-    if waiting.is_empty() {
-        return Ok(None);
-    }
-    let running: Vec<(OrganizationId, i64)> = app
-        .db
-        .all("SELECT organization_id, COUNT(*) FROM runs WHERE job IS NOT NULL AND lease IS NOT NULL GROUP BY organization_id", vec![])
-        .await?;
-    let running: Vec<(OrganizationId, u32)> =
-        running.into_iter().map(|(id, n)| (id, u32::try_from(n).unwrap_or(u32::MAX))).collect();
-    let mut candidates: Vec<Candidate> = waiting
-        .into_iter()
-        .map(|w| Candidate {
-            kind: match (w.job.as_deref(), w.operation.as_str()) {
+impl Waiting {
+    fn candidate(self) -> Candidate {
+        Candidate {
+            kind: match (self.job.as_deref(), self.operation.as_str()) {
                 (Some("apply"), _) => Kind::Apply,
                 (_, "plan_only" | "query") => Kind::Speculative,
                 _ => Kind::Plan,
             },
-            run: w.id,
-            workspace: w.workspace_id,
-            organization: w.organization_id,
-            queued_at: w.queued_at,
-        })
-        .collect();
-    // The process's own places decide about room; the counts decide about fairness.
+            run: self.id,
+            workspace: self.workspace_id,
+            organization: self.organization_id,
+            queued_at: self.queued_at,
+        }
+    }
+}
+
+/// What each organization has running, and how much it may.
+pub async fn shares(app: &App) -> Result<Vec<Share>> {
+    let rows: Vec<(OrganizationId, i64, Option<String>)> = app
+        .db
+        .all(
+            "SELECT r.organization_id, r.running, o.subscription FROM
+               (SELECT organization_id, COUNT(*) AS running FROM runs WHERE job IS NOT NULL AND lease IS NOT NULL
+                GROUP BY organization_id) r JOIN organizations o ON o.id = r.organization_id",
+            vec![],
+        )
+        .await?;
+    let now = app.now();
+    let share = |(organization, running, subscription): (OrganizationId, i64, Option<String>)| Share {
+        organization,
+        running: u32::try_from(running).unwrap_or(u32::MAX),
+        ceiling: Subscription::parse(subscription.as_deref()).runs_ceiling(now),
+    };
+    Ok(rows.into_iter().map(share).collect())
+}
+
+/// What the next place is for: a job that waits for a runner, or a pending run that may start. Whether it really may is
+/// seen when its workspace is held ([`take`]); here a run is left out that stands behind another, or before a lock, or whose
+/// organization is at its ceiling: its many jobs may not hide those of others.
+async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidate>> {
+    let running = shares(app).await?;
+    let mut values = args![WINDOW];
+    values.extend(
+        running.iter().filter(|share| share.is_full()).map(|share| db::Arg::from(&share.organization)),
+    );
+    let marks: Vec<String> = (2..=values.len()).map(|n| format!("${n}")).collect();
+    let room = match marks.is_empty() {
+        true => String::new(),
+        false => format!("AND r.organization_id NOT IN ({})", marks.join(", ")),
+    };
+    let sql = format!(
+        "SELECT r.id, r.workspace_id, r.organization_id, r.job, r.operation,
+           COALESCE(r.queued_at, r.created_at) AS queued_at
+         FROM runs r JOIN workspaces w ON w.id = r.workspace_id
+         WHERE r.final = FALSE {room} AND ((r.job IS NOT NULL AND r.lease IS NULL) OR (r.status = 'pending' AND (
+           r.operation IN ('plan_only', 'save_plan', 'query') OR (w.lock_kind IS NULL AND NOT EXISTS (
+             SELECT 1 FROM runs o WHERE o.workspace_id = r.workspace_id AND o.final = FALSE AND o.number < r.number
+               AND o.status = 'pending' AND o.operation NOT IN ('plan_only', 'save_plan', 'query'))))))
+         ORDER BY CASE WHEN r.job = 'apply' THEN 0 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number LIMIT $1"
+    );
+    let waiting: Vec<Waiting> = app.db.all(db::AssertSqlSafe(sql), values).await?;
+    // The plan of a run whose apply waits may not be put away yet; its end wakes us.
+    let jobs = app.area::<Jobs>();
+    let free = |w: &Waiting| !jobs.works_on(&w.id) && !passed_over.contains(&w.id);
+    let mut candidates: Vec<Candidate> = waiting.into_iter().filter(free).map(Waiting::candidate).collect();
+    // The process's own places decide about room; the counts decide about fairness and ceilings.
     let chosen = pick(&candidates, &running, u32::MAX, app.now());
     Ok(chosen.map(|index| candidates.swap_remove(index)))
 }

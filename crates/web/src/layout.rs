@@ -308,6 +308,7 @@ fn describe(error: &Error, request_id: &str) -> (StatusCode, &'static str, Strin
         Error::Unauthorized => {
             fixed(StatusCode::UNAUTHORIZED, "Please sign in", "This page needs you to be signed in.")
         }
+        Error::NotEntitled(why) => fixed(StatusCode::NOT_FOUND, "Not allowed", why),
         Error::Forbidden(why) => fixed(StatusCode::FORBIDDEN, "Not allowed", why),
         Error::Conflict { detail, .. } => fixed(StatusCode::CONFLICT, "That did not work", detail),
         Error::PreconditionFailed(why) => fixed(StatusCode::PRECONDITION_FAILED, "Somebody was faster", why),

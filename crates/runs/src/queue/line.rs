@@ -67,6 +67,11 @@ pub enum WaitingFor {
     },
     /// All runners are busy, or none is connected.
     Runner,
+    /// The organization has as many runs at work as its subscription allows.
+    RunsCeiling {
+        /// How many that is.
+        ceiling: u32,
+    },
 }
 
 impl std::fmt::Display for WaitingFor {
@@ -86,6 +91,11 @@ impl std::fmt::Display for WaitingFor {
                 }
             }
             Self::Runner => write!(f, "The run waits for a free runner."),
+            Self::RunsCeiling { ceiling } => write!(
+                f,
+                "The organization may have {ceiling} run(s) at work at a time and has them; the run starts when one of them \
+                 ends."
+            ),
         }
     }
 }

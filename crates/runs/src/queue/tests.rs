@@ -19,13 +19,25 @@ fn candidate(run: &str, workspace: &str, organization: &str, kind: Kind, queued_
     }
 }
 
+fn share(organization: &str, running: u32) -> Share {
+    Share { organization: organization.into(), running, ceiling: None }
+}
+
+/// One more job of the organization runs.
+fn begin(running: &mut Vec<Share>, organization: OrganizationId, ceiling: Option<u32>) {
+    match running.iter_mut().find(|share| share.organization == organization) {
+        Some(share) => share.running += 1,
+        None => running.push(Share { organization, running: 1, ceiling }),
+    }
+}
+
 fn picked<'a>(
     candidates: &'a [Candidate],
     running: &[(&str, u32)],
     capacity: u32,
     now: i64,
 ) -> Option<&'a str> {
-    let running: Vec<_> = running.iter().map(|(o, n)| (OrganizationId::from(*o), *n)).collect();
+    let running: Vec<_> = running.iter().map(|(o, n)| share(o, *n)).collect();
     pick(candidates, &running, capacity, at(now)).map(|index| candidates[index].run.as_str())
 }
 
@@ -101,8 +113,7 @@ proptest! {
         jobs in any_jobs(30).prop_shuffle(),
         running in proptest::collection::vec(0..4_u32, 4),
     ) {
-        let running: Vec<_> =
-            running.iter().enumerate().map(|(o, n)| (OrganizationId::from(o.to_string()), *n)).collect();
+        let running: Vec<_> = running.iter().enumerate().map(|(o, n)| share(&o.to_string(), *n)).collect();
         let mut left = jobs;
         let mut order: Vec<Candidate> = Vec::new();
         while let Some(index) = pick(&left, &running, 1000, at(100)) {
@@ -125,21 +136,39 @@ proptest! {
     ) {
         let jobs: Vec<_> = jobs.into_iter().map(|job| Candidate { kind: Kind::Plan, ..job }).collect();
         let mut left = jobs;
-        let mut running: Vec<(OrganizationId, u32)> = Vec::new();
+        let mut running: Vec<Share> = Vec::new();
         while let Some(index) = pick(&left, &running, capacity, at(0)) {
-            let organization = left.remove(index).organization;
-            match running.iter_mut().find(|(o, _)| *o == organization) {
-                Some((_, n)) => *n += 1,
-                None => running.push((organization, 1)),
-            }
-            let most = running.iter().map(|(_, n)| *n).max().unwrap();
+            begin(&mut running, left.remove(index).organization, None);
+            let most = running.iter().map(|share| share.running).max().unwrap();
             for job in &left {
-                let share = running.iter().find(|(o, _)| *o == job.organization).map_or(0, |(_, n)| *n);
+                let share = running.iter().find(|s| s.organization == job.organization).map_or(0, |s| s.running);
                 prop_assert!(share + 1 >= most, "{} has {share} while another has {most}", job.organization);
             }
         }
-        let taken: u32 = running.iter().map(|(_, n)| n).sum();
+        let taken: u32 = running.iter().map(|share| share.running).sum();
         prop_assert!(taken == capacity || left.is_empty(), "a place stayed free");
+    }
+
+    #[test]
+    fn no_organization_gets_beyond_its_ceiling_and_those_below_theirs_get_every_free_place(
+        jobs in any_jobs(40),
+        capacity in 1..12_u32,
+        ceilings in proptest::collection::vec(proptest::option::of(1..4_u32), 4),
+    ) {
+        let ceiling = |organization: &OrganizationId| ceilings[organization.as_str().parse::<usize>().unwrap()];
+        let mut left = jobs;
+        let mut running: Vec<Share> = Vec::new();
+        while let Some(index) = pick(&left, &running, capacity, at(0)) {
+            let organization = left.remove(index).organization;
+            let ceiling = ceiling(&organization);
+            begin(&mut running, organization, ceiling);
+            for share in &running {
+                prop_assert!(share.ceiling.is_none_or(|ceiling| share.running <= ceiling), "{share:?}");
+            }
+        }
+        let taken: u32 = running.iter().map(|share| share.running).sum();
+        let full = |job: &Candidate| running.iter().any(|s| s.organization == job.organization && s.is_full());
+        prop_assert!(taken == capacity || left.iter().all(full), "a place stayed free");
     }
 
     /// One job waits; from then on others arrive faster than they can be done, all of a kind that goes first, from any
@@ -166,12 +195,9 @@ proptest! {
                 let (organization, kind, _) = arrivals.next().unwrap();
                 waiting.push(candidate("other", "w", &organization.to_string(), *kind, now));
             }
-            let mut shares: Vec<(OrganizationId, u32)> = Vec::new();
+            let mut shares: Vec<Share> = Vec::new();
             for (organization, _) in &running {
-                match shares.iter_mut().find(|(o, _)| o == organization) {
-                    Some((_, n)) => *n += 1,
-                    None => shares.push((organization.clone(), 1)),
-                }
+                begin(&mut shares, organization.clone(), None);
             }
             if let Some(index) = pick(&waiting, &shares, capacity as u32, at(now)) {
                 let job = waiting.remove(index);

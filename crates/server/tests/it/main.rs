@@ -12,6 +12,7 @@ mod audit;
 mod audited;
 mod examples;
 mod exec;
+mod feature_sets;
 mod identity;
 mod matrix;
 mod organizations;

@@ -98,6 +98,7 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("organization-memberships", memberships.ids()[0].clone()),
         ("teams", team.id()),
         ("authentication-tokens", "at-0000000000000000".to_owned()),
+        ("subscriptions", organization.related("subscription").unwrap().to_owned()),
         ("terraform-versions", terraform),
         ("opentofu-versions", tofu),
     ])
