@@ -138,6 +138,13 @@ impl Grants {
         }
     }
 
+    /// Whether one sees a team: a secret one is hidden from those who are not in it, but for owners and managers of secret
+    /// teams.
+    pub fn sees_team(&self, secret: bool, in_it: bool) -> bool {
+        let open = !secret || in_it || self.allows(OrganizationPermission::ReadSecretTeams);
+        open && self.allows(OrganizationPermission::Read)
+    }
+
     /// Whether there is a project whose own grants let one create workspaces in it.
     pub fn creates_workspaces_in_a_project(&self) -> bool {
         self.member && self.projects.values().any(|project| project.create_workspaces)

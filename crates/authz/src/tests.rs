@@ -2,6 +2,7 @@
 
 mod matrix;
 mod properties;
+mod scopes;
 mod team_access;
 
 use crate::{Grants, InOrganization, InWorkspace, OrganizationAccess, TokenKind};

@@ -160,13 +160,13 @@ async fn furnish(server: &TestServer, house: &House, n: usize, member: &str) {
     current(server).await;
 }
 
-/// Lets every workspace name its newest run and configuration as the current ones, as if they were under way; and adds what
-/// no request makes without an engine: outputs of a state.
+/// Lets every workspace name its newest run and configuration as the current ones, as if they were under way.
 async fn current(server: &TestServer) {
     for sql in [
-        "UPDATE workspaces SET current_run_id = (SELECT MAX(r.id) FROM runs r WHERE r.workspace_id = workspaces.id)",
-        "UPDATE workspaces SET current_configuration_version_id =
-           (SELECT MAX(c.id) FROM configuration_versions c WHERE c.workspace_id = workspaces.id)",
+        "UPDATE workspaces SET current_run_id = (SELECT r.id FROM runs r WHERE r.workspace_id = workspaces.id
+           AND r.operation <> 'query' ORDER BY r.number DESC LIMIT 1)",
+        "UPDATE workspaces SET current_configuration_version_id = (SELECT c.id FROM configuration_versions c
+           WHERE c.workspace_id = workspaces.id ORDER BY c.number DESC LIMIT 1)",
     ] {
         server.assembled.app.db.exec(sql, vec![]).await.unwrap();
     }
@@ -230,6 +230,42 @@ on_both! {
         insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("statements", columns(&table));
         });
+    }
+}
+
+on_both! {
+    async fn a_permission_costs_no_statement_besides_the_row_itself_and_one_remembered_set_of_grants(server) {
+        let house = House::build(server, 0, Furnished::Sparsely).await;
+        let admin = server.admin();
+        let theirs = admin.workspace("other0", "theirs2", json!({})).await;
+        let stranger = admin.team_token("other0", "strangers2", &theirs, "admin").await;
+        let (ws, run) = (&house.ids["workspaces"], &house.ids["runs"]);
+        let reader = admin.team_token(&house.org, "readers2", ws, "read").await;
+        let body = json!({ "data": { "attributes": { "name": "people" } } });
+        let team = admin.post(&format!("/organizations/{}/teams", house.org), body).await.expect(201).id();
+        let access = json!({ "data": { "attributes": { "access": "read" }, "relationships": related(&[
+            ("team", "teams", &team), ("workspace", "workspaces", ws),
+        ]) } });
+        admin.post("/team-workspaces", access).await.expect(201);
+        let member = token_of(server, &admin, &house, &team).await;
+        // A run's own row names its workspace, whose row names the project that the permission depends on.
+        for (path, rows) in [(format!("/api/v2/workspaces/{ws}"), 1), (format!("/api/v2/runs/{run}"), 2)] {
+            ask(server, &path, &stranger).await;
+            let refused = ask(server, &path, &stranger).await;
+            assert_eq!((refused.status, refused.statements), (404, rows), "{path}");
+            let mut warm = Vec::new();
+            for token in [ADMIN, &reader, &member] {
+                ask(server, &path, token).await;
+                let known = ask(server, &path, token).await;
+                server.assembled.app.identities.forget();
+                let unknown = ask(server, &path, token).await;
+                assert_eq!((known.status, unknown.status), (200, 200), "{path}");
+                // Who calls; then the organization, their membership, their teams, and what those hold.
+                assert!(unknown.statements - known.statements <= 5, "{path}: {}", unknown.statements);
+                warm.push(known.statements);
+            }
+            assert!(warm.iter().all(|statements| *statements == warm[0]), "{path}: {warm:?}");
+        }
     }
 }
 
