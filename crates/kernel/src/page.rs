@@ -26,6 +26,14 @@ impl Page {
         i64::from(self.size)
     }
 
+    /// The length of the whole list, where this page tells it because it is not full: so many items on it end the list.
+    /// A page beyond the end tells nothing.
+    pub fn total_of(self, items: usize) -> Option<i64> {
+        let items = i64::try_from(items).ok()?;
+        let ends = items < self.limit() && (items > 0 || self.number == 1);
+        ends.then(|| self.offset() + items)
+    }
+
     /// For `OFFSET`.
     pub fn offset(self) -> i64 {
         i64::from(self.number - 1) * i64::from(self.size)

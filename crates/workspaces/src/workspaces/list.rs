@@ -42,32 +42,40 @@ pub(super) async fn list(cx: Cx) -> Result<Reply> {
     let filtered = conditions.count() > 1;
     let mut values = conditions.values();
     let condition = conditions.text();
-    let total = if filtered {
-        let sql = format!("SELECT COUNT(*) FROM workspaces w WHERE {condition}");
-        cx.app.db.one::<(i64,)>(db::AssertSqlSafe(sql), values.clone()).await?
-    } else {
-        cx.app
-            .db
-            .one::<(i64,)>("SELECT workspace_count FROM organizations WHERE id = $1", args![&organization.id])
-            .await?
-    };
+    let counted = values.clone();
     let next = values.len() + 1;
     values.extend(args![page.limit(), page.offset()]);
+    let (run, order) = (run_of(cx.query("sort")), order(cx.query("sort")));
+    // The page is found by ids alone, which an index has, so that what is skipped is not read.
     let sql = format!(
-        "{} {} WHERE {condition} ORDER BY {} LIMIT ${next} OFFSET ${}",
-        SELECT,
-        if cx.query("sort").is_some_and(|sort| sort.contains("current-run")) {
-            "LEFT JOIN runs cr ON cr.id = w.current_run_id"
-        } else {
-            ""
-        },
-        order(cx.query("sort")),
+        "{SELECT} {run} WHERE w.id IN (SELECT w.id FROM workspaces w {run} WHERE {condition} ORDER BY {order}
+           LIMIT ${next} OFFSET ${}) ORDER BY {order}",
         next + 1
     );
     let rows: Vec<Workspace> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let total = match page.total_of(rows.len()) {
+        Some(total) => Some((total,)),
+        None if filtered => {
+            let sql = format!("SELECT COUNT(*) FROM workspaces w WHERE {condition}");
+            cx.app.db.one::<(i64,)>(db::AssertSqlSafe(sql), counted).await?
+        }
+        None => {
+            let sql = "SELECT workspace_count FROM organizations WHERE id = $1";
+            cx.app.db.one::<(i64,)>(sql, args![&organization.id]).await?
+        }
+    };
     let items = rows.iter().map(|row| document(row, &grants)).collect();
     let items = related(&cx, items, Many::List).await?;
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, INCLUDES).await
+}
+
+/// What the order of a list needs besides the workspaces.
+fn run_of(sort: Option<&str>) -> &'static str {
+    if sort.is_some_and(|sort| sort.contains("current-run")) {
+        "LEFT JOIN runs cr ON cr.id = w.current_run_id"
+    } else {
+        ""
+    }
 }
 
 /// The order of a list. Without a wish the oldest come first. Both that and the order by name are orders of an index.
