@@ -4,11 +4,11 @@
 //! (runs, states, comments) stays, without a name. Only site admins; for everybody else these operations do not exist.
 //! Source: the Admin Users API.
 
-use crate::{admin_organizations::only_site_admins, people};
+use crate::{admin_organizations::only_site_admins, people, users};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
 use http_api::{Cx, Error, Linkage, Reply, Resource, Result, Routes};
-use kernel::{Paged, ids::UserId};
+use kernel::{Paged, Timestamp, ids::UserId};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -31,9 +31,13 @@ struct Row {
     email: String,
     site_admin: bool,
     suspended: bool,
+    scim_username: Option<String>,
+    scim_updated_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "u.id, u.username, u.email, u.site_admin, u.suspended";
+const SELECT: &str =
+    "SELECT u.id, u.username, u.email, u.site_admin, u.suspended, s.user_name AS scim_username,
+    s.updated_at AS scim_updated_at FROM users u LEFT JOIN scim_users s ON s.user_id = u.id";
 
 /// A filter that is `true`, `false`, or not there.
 fn flag(cx: &Cx, name: &str) -> Result<Option<bool>> {
@@ -64,9 +68,7 @@ async fn index(cx: Cx) -> Result<Reply> {
     let sql = format!("SELECT COUNT(*) FROM users u WHERE {condition}");
     let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(sql), values.clone()).await?;
     values.extend(args![page.limit(), page.offset()]);
-    let sql = format!(
-        "SELECT {COLUMNS} FROM users u WHERE {condition} ORDER BY u.created_at, u.id LIMIT $4 OFFSET $5"
-    );
+    let sql = format!("{SELECT} WHERE {condition} ORDER BY u.created_at, u.id LIMIT $4 OFFSET $5");
     let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
     let items = documents(&cx, &rows).await?;
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["organizations"]).await
@@ -90,11 +92,12 @@ async fn documents(cx: &Cx, rows: &[Row]) -> Result<Vec<Resource>> {
     Ok(rows
         .iter()
         .map(|row| {
-            let attributes = json!({
+            let mut attributes = json!({
                 "username": row.username, "email": row.email, "avatar-url": null, "is-admin": row.site_admin,
                 "is-suspended": row.suspended, "is-service-account": false,
                 "two-factor": { "enabled": false, "verified": false },
             });
+            users::say_scim(cx, &mut attributes, row.scim_username.as_ref(), row.scim_updated_at);
             let of = organizations.remove(&row.id).unwrap_or_default();
             Resource::new("users", row.id.as_str(), &attributes)
                 .relate("organizations", Linkage::Many("organizations", of))
@@ -108,7 +111,7 @@ async fn begin(cx: &Cx) -> Result<(Tx, Row)> {
     only_site_admins(cx)?;
     let mut tx = cx.app.db.begin().await?;
     people::hold_admins(&mut tx).await?;
-    let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1 AND u.service = FALSE");
+    let sql = format!("{SELECT} WHERE u.id = $1 AND u.service = FALSE");
     let row = tx.one(db::AssertSqlSafe(sql), args![cx.path("id")]).await?.ok_or(Error::NotFound)?;
     Ok((tx, row))
 }

@@ -32,7 +32,9 @@ pub fn routes() -> Routes {
 async fn read(cx: Cx) -> Result<Reply> {
     let id = match cx.actor()? {
         Actor::Organization { id, .. } | Actor::AuditTrail { organization: id, .. } => id.clone(),
-        Actor::User { .. } | Actor::Team { .. } | Actor::Run { .. } => return Err(Error::NotFound),
+        Actor::User { .. } | Actor::Team { .. } | Actor::Scim { .. } | Actor::Run { .. } => {
+            return Err(Error::NotFound);
+        }
     };
     entitled(&organizations::by_id(&cx.app, &id).await?, Entitlement::AuditLogging, cx.app.now())?;
     Ok(Reply::json(&page(&cx, Of::Organization(&id), Since::Second).await?))

@@ -3,7 +3,7 @@
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`token_ttl_policies`],
 //! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
 //! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`],
-//! [`audit_trail`].
+//! [`saml_settings`], [`scim`] (what an identity provider keeps here), [`audit_trail`].
 
 pub mod admin_organizations;
 pub mod admin_users;
@@ -20,6 +20,8 @@ pub mod organizations;
 pub mod passwords;
 pub mod people;
 pub mod retention;
+pub mod saml_settings;
+pub mod scim;
 pub mod sessions;
 pub mod sign_in;
 pub mod teams;
@@ -46,6 +48,8 @@ pub fn routes() -> Routes {
         .and(general_settings::routes())
         .and(customization_settings::routes())
         .and(oidc_settings::routes())
+        .and(saml_settings::routes())
+        .and(scim::routes())
         .and(memberships::routes())
         .and(teams::routes())
         .and(tokens::routes())

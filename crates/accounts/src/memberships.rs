@@ -4,7 +4,7 @@
 //! first token that the operator makes for them. Whoever has a token or a password already is a member at once. The response of the invitation includes that user by
 //! default; other reads include it when asked. Source: the Organization Memberships API; sdk-conformance.md §3.
 
-use crate::{organizations, teams, users};
+use crate::{organizations, scim, teams, users};
 use authz::perm;
 use axum::http::Method;
 use db::{FromRow, Tx, args};
@@ -192,6 +192,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     let id = insert(&cx.app, &mut tx, &granted.id, &user, status).await?;
     for team in asked {
         let team = teams::in_organization(&mut tx, &team, &granted.id).await?;
+        scim::refuse_by_hand(&cx, &mut tx, &team).await?;
         teams::add_member(&mut tx, &team, &user).await?;
     }
     tx.commit().await?;
@@ -216,6 +217,7 @@ async fn delete(cx: Cx) -> Result<Reply> {
         ));
     }
     let mut tx = cx.app.db.begin().await?;
+    scim::refuse_removal(&cx, &mut tx, &granted.id, &membership.user_id).await?;
     tx.exec(
         "DELETE FROM team_members WHERE user_id = $2 AND team_id IN (SELECT id FROM teams WHERE organization_id = $1)",
         args![&granted.id, &membership.user_id],

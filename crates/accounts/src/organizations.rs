@@ -287,6 +287,7 @@ async fn list(cx: Cx) -> Result<Reply> {
         | Actor::Organization { id, .. }
         | Actor::AuditTrail { organization: id, .. }
         | Actor::Run { organization: id, .. } => ("id = $1", id.to_string()),
+        Actor::Scim { .. } => return Err(Error::NotFound),
     };
     let search = cx.query("q").map(str::to_lowercase);
     let refused = refused(&cx).await?;

@@ -6,7 +6,7 @@
 
 use crate::{
     feature_sets::{Entitlement, entitled},
-    organizations, users,
+    organizations, scim, users,
 };
 use authz::{Actor, Grants, InOrganization, OrganizationAccess, document::TeamFacts, perm};
 use axum::http::Method;
@@ -44,12 +44,17 @@ pub struct Team {
     sso_team_id: Option<String>,
     allow_member_token_management: bool,
     created_at: Timestamp,
+    scim_group_name: Option<String>,
+    scim_paused: Option<bool>,
+    scim_updated_at: Option<Timestamp>,
 }
 
 const SELECT: &str =
     "SELECT t.id, t.organization_id, o.name AS organization, t.name, t.service_user_id, t.visibility,
-    t.access, t.sso_team_id, t.allow_member_token_management, t.created_at
-  FROM teams t JOIN organizations o ON o.id = t.organization_id";
+    t.access, t.sso_team_id, t.allow_member_token_management, t.created_at,
+    g.display_name AS scim_group_name, l.paused AS scim_paused, l.updated_at AS scim_updated_at
+  FROM teams t JOIN organizations o ON o.id = t.organization_id
+  LEFT JOIN scim_team_links l ON l.team_id = t.id LEFT JOIN scim_groups g ON g.id = l.group_id";
 
 impl InOrganization for Team {
     fn organization(&self) -> &OrganizationId {
@@ -148,9 +153,11 @@ pub(crate) async fn own_among(cx: &Cx, teams: &[TeamId]) -> Result<HashSet<TeamI
             let found: Vec<(TeamId,)> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
             Ok(found.into_iter().map(|(id,)| id).collect())
         }
-        Actor::User { .. } | Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Run { .. } => {
-            Ok(HashSet::new())
-        }
+        Actor::User { .. }
+        | Actor::Organization { .. }
+        | Actor::AuditTrail { .. }
+        | Actor::Scim { .. }
+        | Actor::Run { .. } => Ok(HashSet::new()),
     }
 }
 
@@ -350,6 +357,7 @@ async fn change_members(mut cx: Cx, add: bool, named_by: &str) -> Result<Reply> 
     }
     let named = cx.data_list().await?;
     let mut tx = cx.app.db.begin().await?;
+    scim::refuse_by_hand(&cx, &mut tx, &granted.id).await?;
     for member in named {
         let id = member.id.unwrap_or_default();
         let sql = if named_by == "username" {
@@ -427,13 +435,19 @@ fn shown(cx: &Cx, team: &Team, grants: &Grants, own: bool, members: &[Member]) -
         serde_json::from_str::<OrganizationAccess>(&team.access).map_err(Error::internal)?,
     )
     .map_err(Error::internal)?;
-    let attributes = json!({
+    let mut attributes = json!({
         "name": team.name, "description": null, "users-count": members.len(), "non-service-users-count": members.len(),
         "visibility": team.visibility, "sso-team-id": team.sso_team_id, "organization-access": access,
         "allow-member-token-management": team.allow_member_token_management,
-        "created-at": team.created_at.iso8601(), "is-unified": false, "scim-linked": false,
+        "created-at": team.created_at.iso8601(), "is-unified": false,
         "permissions": grants.team_document(facts(team, own)),
     });
+    if cx.app.site().scim.enabled {
+        attributes["scim-linked"] = json!(team.scim_group_name.is_some());
+        attributes["scim-group-name"] = json!(team.scim_group_name);
+        attributes["scim-sync-paused"] = json!(team.scim_paused.unwrap_or(false));
+        attributes["scim-updated-at"] = json!(team.scim_updated_at.map(Timestamp::iso8601));
+    }
     let users = members.iter().map(|m| m.user_id.clone()).collect();
     let memberships = members.iter().filter_map(|m| m.membership_id.clone()).collect();
     Ok(Resource::new("teams", team.id.as_str(), &attributes)

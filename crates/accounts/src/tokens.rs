@@ -56,6 +56,8 @@ pub enum Owner {
     Organization(OrganizationId, UserId),
     /// Whoever reads an organization's audit trail; with the organization's synthetic user.
     AuditTrail(OrganizationId, UserId),
+    /// An identity provider that keeps users and groups by SCIM; its synthetic user.
+    Scim(UserId),
 }
 
 impl Owner {
@@ -65,6 +67,7 @@ impl Owner {
             Self::Team(..) => "team",
             Self::Organization(..) => "organization",
             Self::AuditTrail(..) => "audit-trails",
+            Self::Scim(..) => "scim",
         }
     }
 }
@@ -170,6 +173,7 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
         Owner::Organization(organization, user) | Owner::AuditTrail(organization, user) => {
             (user, None, Some(organization))
         }
+        Owner::Scim(user) => (user, None, None),
     };
     if new.single {
         tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user])
@@ -207,7 +211,7 @@ async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
     let now = cx.app.now();
     let mut tx = cx.app.db.begin().await?;
     let latest = match &owner {
-        Owner::User(_) => None,
+        Owner::User(_) | Owner::Scim(_) => None,
         Owner::Team(_, id, _) | Owner::Organization(id, _) | Owner::AuditTrail(id, _) => {
             token_ttl_policies::latest_end(&mut tx, id, owner.kind(), now).await?
         }
@@ -281,6 +285,14 @@ pub async fn revoke_own(app: &App, user: &UserId, id: &str) -> Result<()> {
     if gone == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
+/// The tokens of identity providers, or the one of an id, oldest first.
+pub(crate) async fn of_scim(app: &App, id: Option<&str>) -> Result<Vec<Token>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tokens WHERE kind = 'scim' AND ($1 IS NULL OR id = $1) ORDER BY created_at, id"
+    );
+    app.db.all(db::AssertSqlSafe(sql), args![id]).await
+}
+
 async fn list_user(cx: Cx) -> Result<Reply> {
     let tokens = of_user(&cx.app, &own_user(&cx)?).await?;
     let page = cx.page();
@@ -304,6 +316,7 @@ async fn find(cx: &Cx, id: &str) -> Result<Token> {
             let name = organizations::name_of(&cx.app, organization).await?;
             owned(cx, &name).await.is_ok()
         }
+        (None, None) if token.kind == "scim" => cx.actor()?.is_site_admin(),
         (None, None) => matches!(cx.actor()?, Actor::User { id, .. } if *id == token.user_id),
     };
     if allowed { Ok(token) } else { Err(Error::NotFound) }
@@ -361,7 +374,8 @@ async fn single(app: &App, owner: &Owner) -> Result<Token> {
     let (Owner::User(user)
     | Owner::Team(_, _, user)
     | Owner::Organization(_, user)
-    | Owner::AuditTrail(_, user)) = owner;
+    | Owner::AuditTrail(_, user)
+    | Owner::Scim(user)) = owner;
     app.db
         .one(
             db::AssertSqlSafe(format!(
@@ -467,7 +481,7 @@ async fn list_teams(cx: Cx) -> Result<Reply> {
     cx.page_of(kernel::Paged { items, page, total: total.map(|(n,)| n) }, &["created_by", "team"]).await
 }
 
-fn document(token: &Token, text: Option<&str>) -> Resource {
+pub(crate) fn document(token: &Token, text: Option<&str>) -> Resource {
     let attributes = json!({
         "created-at": token.created_at.iso8601(),
         "last-used-at": token.last_used_at.map(Timestamp::iso8601),
@@ -489,7 +503,7 @@ fn document(token: &Token, text: Option<&str>) -> Resource {
 pub struct Listed {
     /// The token's id.
     pub id: TokenId,
-    /// `user`, `team`, `organization` or `audit-trails`.
+    /// `user`, `team`, `organization`, `audit-trails` or `scim`.
     pub kind: String,
     /// The user it acts as.
     pub username: String,

@@ -8,7 +8,7 @@ use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{Timestamp, ids::UserId};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A user as stored.
 #[derive(Clone, Debug, FromRow)]
@@ -23,9 +23,13 @@ pub struct User {
     pub site_admin: bool,
     /// Synthetic: stands behind a team's or an organization's token.
     pub service: bool,
+    scim_username: Option<String>,
+    scim_updated_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, username, email, site_admin, service";
+const SELECT: &str =
+    "SELECT u.id, u.username, u.email, u.site_admin, u.service, s.user_name AS scim_username,
+    s.updated_at AS scim_updated_at FROM users u LEFT JOIN scim_users s ON s.user_id = u.id";
 
 /// The operations on users.
 pub fn routes() -> Routes {
@@ -53,7 +57,7 @@ pub async fn by_ids(app: &App, ids: &[String]) -> Result<Vec<User>> {
     }
     app.db
         .all(
-            db::AssertSqlSafe(format!("SELECT {COLUMNS} FROM users WHERE id IN ({})", marks.join(", "))),
+            db::AssertSqlSafe(format!("{SELECT} WHERE u.id IN ({})", marks.join(", "))),
             ids.iter().map(db::Arg::from).collect(),
         )
         .await
@@ -90,6 +94,11 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     if let Some(email) = &data.attributes.email {
         if !email.contains('@') {
             return Err(Error::invalid("email", "Email is not a valid email address"));
+        }
+        let sql = "SELECT user_id FROM scim_users WHERE user_id = $1";
+        let managed: Option<(UserId,)> = tx.one(sql, args![&id]).await?;
+        if managed.is_some() && cx.app.site().scim.enabled {
+            return Err(Error::invalid("email", "Email is kept by your identity provider; change it there"));
         }
         tx.exec("UPDATE users SET email = $2 WHERE id = $1", args![&id, email]).await?;
     }
@@ -141,10 +150,25 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
     if myself {
         attributes["unconfirmed-email"] = json!(null);
     }
+    say_scim(cx, &mut attributes, user.scim_username.as_ref(), user.scim_updated_at);
     let tokens = cx.app.url(&format!("/api/v2/users/{}/authentication-tokens", user.id));
     Ok(Resource::new("users", user.id.as_str(), &attributes)
         .relate("authentication-tokens", Linkage::Link(tokens))
         .link("self", format!("/api/v2/users/{}", user.id)))
+}
+
+/// Adds to a user's attributes what SCIM is to them, while it is on.
+pub(crate) fn say_scim(
+    cx: &Cx,
+    attributes: &mut Value,
+    name: Option<&String>,
+    updated_at: Option<Timestamp>,
+) {
+    if cx.app.site().scim.enabled {
+        attributes["is-scim-managed"] = json!(name.is_some());
+        attributes["scim-username"] = json!(name);
+        attributes["scim-updated-at"] = json!(updated_at.map(Timestamp::iso8601));
+    }
 }
 
 /// A picture of the user: the first letter of their name on a colour of their own. It is a `data:` URL, so that showing it

@@ -14,6 +14,8 @@ pub enum TokenKind {
     Organization,
     /// An organization's audit trail, and nothing else.
     AuditTrail,
+    /// An identity provider that keeps users and groups by SCIM, and nothing else.
+    Scim,
     /// A run, while it lasts: the state of its workspace, and the states that others share with it.
     Run,
 }
@@ -61,6 +63,13 @@ pub enum Actor {
         /// The token shown.
         token: TokenId,
     },
+    /// An identity provider's token for SCIM.
+    Scim {
+        /// The synthetic user that stands for the identity provider.
+        service_user: UserId,
+        /// The token shown.
+        token: TokenId,
+    },
     /// What runs in a run: its engine and the programs that the configuration starts.
     Run {
         /// The run.
@@ -83,7 +92,8 @@ impl Actor {
             Self::User { id, .. } => id,
             Self::Team { service_user, .. }
             | Self::Organization { service_user, .. }
-            | Self::AuditTrail { service_user, .. } => service_user,
+            | Self::AuditTrail { service_user, .. }
+            | Self::Scim { service_user, .. } => service_user,
             Self::Run { creator, .. } => creator,
         }
     }
@@ -95,6 +105,7 @@ impl Actor {
             | Self::Team { token, .. }
             | Self::Organization { token, .. }
             | Self::AuditTrail { token, .. }
+            | Self::Scim { token, .. }
             | Self::Run { token, .. } => token,
         }
     }
@@ -111,6 +122,7 @@ impl Actor {
             Self::Team { .. } => TokenKind::Team,
             Self::Organization { .. } => TokenKind::Organization,
             Self::AuditTrail { .. } => TokenKind::AuditTrail,
+            Self::Scim { .. } => TokenKind::Scim,
             Self::Run { .. } => TokenKind::Run,
         }
     }

@@ -77,7 +77,7 @@ impl Grants {
     /// `owner`, which says nothing of membership and of site admins.
     pub fn is_owner(&self) -> bool {
         match self.kind {
-            TokenKind::Organization | TokenKind::AuditTrail | TokenKind::Run => false,
+            TokenKind::Organization | TokenKind::AuditTrail | TokenKind::Scim | TokenKind::Run => false,
             TokenKind::Team => self.member && self.owner,
             TokenKind::User => self.site_admin || (self.member && self.owner),
         }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "administration", include_str!("../../../migrations/0003_administration.sql")),
     (4, "audit", include_str!("../../../migrations/0004_audit.sql")),
     (5, "workspaces", include_str!("../../../migrations/0005_workspaces.sql")),
+    (6, "scim", include_str!("../../../migrations/0006_scim.sql")),
     (7, "accounts", include_str!("../../../migrations/0007_accounts.sql")),
     (8, "feature sets", include_str!("../../../migrations/0008_feature_sets.sql")),
     (9, "lists", include_str!("../../../migrations/0009_lists.sql")),

@@ -167,7 +167,7 @@ impl Witness for Observed {
 pub trait Answered {
     /// The status of the answer.
     fn status(&self) -> StatusCode;
-    /// The JSON:API document in it, if it has one.
+    /// The document in it, if it has one.
     fn document(&self) -> Option<&Bytes>;
 }
 
@@ -188,6 +188,7 @@ pub fn who(actor: &Actor) -> (Who, TokenShown) {
         TokenKind::Team => "team",
         TokenKind::Organization => "organization",
         TokenKind::AuditTrail => "audit-trails",
+        TokenKind::Scim => "scim",
         TokenKind::Run => "run",
     };
     let name = match actor {
@@ -311,13 +312,11 @@ impl Drop for Open {
 pub(crate) fn sibling(operation: &crate::Operation, routes: &crate::Routes) -> Option<(Handler, bool)> {
     let get = |path: &str| {
         let found = routes.operations().iter().find(|candidate| {
-            candidate.method == Method::GET
-                && candidate.access == crate::Access::Token
-                && candidate.path == path
+            candidate.method == Method::GET && candidate.access == operation.access && candidate.path == path
         });
         found.map(|operation| operation.handler.clone())
     };
-    if operation.access != crate::Access::Token {
+    if !matches!(operation.access, crate::Access::Token | crate::Access::Scim) {
         return None;
     }
     let same = if operation.method == Method::POST { None } else { get(operation.path) };

@@ -240,6 +240,7 @@ impl TokenRow {
             ("organization", _, Some(id)) => {
                 Ok(Actor::Organization { id: id.clone(), service_user: self.user_id.clone(), token })
             }
+            ("scim", ..) => Ok(Actor::Scim { service_user: self.user_id.clone(), token }),
             ("audit-trails", _, Some(id)) => {
                 Ok(Actor::AuditTrail { organization: id.clone(), service_user: self.user_id.clone(), token })
             }
@@ -407,6 +408,8 @@ async fn join(app: &App, actor: &Actor, open: &[OrganizationId], all: &mut [Gran
         }
         // It reads the trail, which needs no grant, and nothing else.
         Actor::AuditTrail { .. } => {}
+        // It keeps users and groups, which belong to no organization.
+        Actor::Scim { .. } => {}
         Actor::Run { workspace, organization, .. } => {
             if let Some(own) = of(organization) {
                 all[own].member = true;

@@ -188,6 +188,15 @@ impl Cx {
         self.data_within(limit).await
     }
 
+    /// A body of JSON that is no JSON:API document.
+    ///
+    /// # Errors
+    /// As [`Cx::data`].
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let body = self.bytes(self.app.settings.json_body_bytes).await?;
+        decode(&body)
+    }
+
     /// [`Cx::data`] with a limit of its own.
     pub async fn data_within<A: DeserializeOwned + Default>(&mut self, limit: usize) -> Result<Data<A>> {
         let body = self.bytes(limit).await?;

@@ -13,6 +13,9 @@ use serde_json::{Value, json, value::RawValue};
 /// The media type of every document, in both directions.
 pub const MEDIA_TYPE: &str = "application/vnd.api+json";
 
+/// The media type of SCIM's documents, in both directions.
+pub const SCIM_MEDIA_TYPE: &str = "application/scim+json";
+
 /// What a relationship points at.
 #[derive(Clone, Debug)]
 pub enum Linkage {
@@ -219,6 +222,8 @@ impl Document {
 pub enum Reply {
     /// A document with a status.
     Document(StatusCode, Box<Document>),
+    /// A document of SCIM with a status. The version and the location in its `meta` are headers too.
+    Scim(StatusCode, Box<Value>),
     /// A status without a body.
     Empty(StatusCode),
     /// 302 or 307 to a URL.
@@ -275,6 +280,7 @@ impl Reply {
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
                 return Ok((response, Some(bytes)));
             }
+            Self::Scim(status, document) => return scim(status, &document),
             Self::Empty(status) => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = status;
@@ -292,4 +298,20 @@ impl Reply {
         };
         Ok((response, None))
     }
+}
+
+/// The response with a document of SCIM.
+fn scim(status: StatusCode, document: &Value) -> Result<(Response, Option<Bytes>), Error> {
+    let bytes = Bytes::from(document.to_string());
+    let mut response = Response::new(Body::from(bytes.clone()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SCIM_MEDIA_TYPE));
+    if let Some(version) = document["meta"]["version"].as_str() {
+        headers.insert(header::ETAG, HeaderValue::try_from(version).map_err(Error::internal)?);
+    }
+    if let Some(place) = document["meta"]["location"].as_str() {
+        headers.insert(header::LOCATION, HeaderValue::try_from(place).map_err(Error::internal)?);
+    }
+    Ok((response, Some(bytes)))
 }

@@ -3,7 +3,7 @@
 //! `{"errors":[{"status","title","detail","source"?}]}`; `status` is text. Titles and details are matched by the
 //! official SDK (see `docs/api-quirks.md`).
 
-use crate::document::MEDIA_TYPE;
+use crate::document::{MEDIA_TYPE, SCIM_MEDIA_TYPE};
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -22,6 +22,59 @@ pub fn response(error: &Error, request_id: &str) -> Response {
         // Seconds to wait, not an instant: the SDK sleeps that long.
         response.headers_mut().insert("x-ratelimit-reset", HeaderValue::from(*seconds));
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    response
+}
+
+/// Words of RFC 7644 for what is wrong with a request. A refusal of SCIM's has one of them as its title.
+const SCIM_TYPES: [&str; 8] = [
+    "uniqueness",
+    "invalidFilter",
+    "invalidSyntax",
+    "invalidPath",
+    "invalidValue",
+    "noTarget",
+    "mutability",
+    "tooMany",
+];
+
+/// The response for a refusal by SCIM: RFC 7644 §3.12. There is no 422 there.
+pub(crate) fn scim_response(error: &Error, request_id: &str) -> Response {
+    let (mut status, errors) = describe(error, request_id);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let title = text(&errors[0]["title"]);
+    let mut kind = SCIM_TYPES.into_iter().find(|known| *known == title);
+    let mut detail = text(&errors[0]["detail"]);
+    match error {
+        Error::Invalid(attributes) => {
+            kind = Some("invalidValue");
+            let all: Vec<String> = attributes.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            detail = all.join("; ");
+        }
+        Error::Unprocessable(_) => kind = Some("invalidValue"),
+        Error::BadRequest { .. } => kind = kind.or(Some("invalidSyntax")),
+        Error::Unauthorized => "show a SCIM token of this server".clone_into(&mut detail),
+        Error::NotFound => "there is no such resource".clone_into(&mut detail),
+        _ => {}
+    }
+    if status == StatusCode::UNPROCESSABLE_ENTITY {
+        status = StatusCode::BAD_REQUEST;
+    }
+    let mut body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": status.as_str(), "detail": detail,
+    });
+    if let Some(kind) = kind {
+        body["scimType"] = json!(kind);
+    }
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SCIM_MEDIA_TYPE));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Error::TooManyRequests(seconds) = error {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
     }
     response
 }

@@ -17,7 +17,7 @@ pub mod changes;
 pub mod cx;
 pub mod document;
 pub mod error;
-mod etag;
+pub mod etag;
 pub mod idempotency;
 pub mod include;
 pub mod inside;

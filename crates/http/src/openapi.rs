@@ -2,7 +2,11 @@
 //!
 //! It lists what exists, and nothing else: method, path, parameters, who may call and how refusals look.
 
-use crate::{Access, Routes, document::MEDIA_TYPE, serve::full_path};
+use crate::{
+    Access, Routes,
+    document::{MEDIA_TYPE, SCIM_MEDIA_TYPE},
+    serve::full_path,
+};
 use serde_json::{Map, Value, json};
 
 /// The document for a table.
@@ -15,19 +19,25 @@ pub fn document(routes: &Routes) -> Value {
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
             .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
             .collect();
+        let media_type = if operation.access == Access::Scim { SCIM_MEDIA_TYPE } else { MEDIA_TYPE };
+        let refusal = if operation.access == Access::Scim { "scim-error" } else { "errors" };
         let mut entry = json!({
             "operationId": operation.name,
             "tags": [operation.name.split('.').next().unwrap_or_default()],
             "responses": {
-                "2XX": { "description": "Success", "content": { MEDIA_TYPE: { "schema": { "type": "object" } } } },
-                "4XX": { "description": "Refusal", "content": { MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/errors" } } } },
+                "2XX": { "description": "Success", "content": { media_type: { "schema": { "type": "object" } } } },
+                "4XX": { "description": "Refusal", "content": { media_type: {
+                    "schema": { "$ref": format!("#/components/schemas/{refusal}") },
+                } } },
             },
         });
         if !parameters.is_empty() {
             entry["parameters"] = Value::Array(parameters);
         }
-        if operation.access == Access::Token {
-            entry["security"] = json!([{ "token": [] }]);
+        match operation.access {
+            Access::Token => entry["security"] = json!([{ "token": [] }]),
+            Access::Scim => entry["security"] = json!([{ "scim-token": [] }]),
+            Access::Public | Access::Signed => {}
         }
         let method = operation.method.as_str().to_lowercase();
         let item = paths.entry(path).or_insert_with(|| json!({}));
@@ -38,8 +48,14 @@ pub fn document(routes: &Routes) -> Value {
         "info": { "title": "Ferroform", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
         "paths": paths,
         "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "errors": { "type": "object", "required": ["errors"], "properties": { "errors": { "type": "array", "items": {
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "scim-token": { "type": "http", "scheme": "bearer" },
+            },
+            "schemas": { "scim-error": { "type": "object", "required": ["schemas", "status"], "properties": {
+                "schemas": { "type": "array", "items": { "type": "string" } }, "status": { "type": "string" },
+                "scimType": { "type": "string" }, "detail": { "type": "string" },
+            } }, "errors": { "type": "object", "required": ["errors"], "properties": { "errors": { "type": "array", "items": {
                 "type": "object", "required": ["status", "title"],
                 "properties": { "status": { "type": "string" }, "title": { "type": "string" }, "detail": { "type": "string" },
                                 "source": { "type": "object" } },

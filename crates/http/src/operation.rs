@@ -14,6 +14,8 @@ pub enum Access {
     Token,
     /// Whoever holds the URL: the path carries a signed token.
     Signed,
+    /// An identity provider's SCIM token, which opens nothing else. Refusals are SCIM's too.
+    Scim,
 }
 
 /// The stable name of an operation, for logs, metrics and OpenAPI's `operationId`.
@@ -76,6 +78,16 @@ impl Routes {
         Fut: Future<Output = Result<Reply>> + Send + 'static,
     {
         self.with(Access::Signed, method, path, name, handler)
+    }
+
+    /// Adds an operation of SCIM: `path` is below `/scim/v2`.
+    #[must_use]
+    pub fn scim<F, Fut>(self, method: Method, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply>> + Send + 'static,
+    {
+        self.with(Access::Scim, method, path, name, handler)
     }
 
     /// Adds an operation that anyone may call.

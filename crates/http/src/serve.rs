@@ -45,6 +45,9 @@ static HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
 ];
 
+/// Where SCIM is.
+const SCIM: &str = "/scim/v2";
+
 /// The service that the table describes, without a fallback: that is [`absent`], for who joins it with others. Paths of token operations are below `/api/v2`.
 pub fn router(app: &App, routes: &Routes) -> Router {
     let mut router = Router::new();
@@ -68,6 +71,7 @@ pub fn router(app: &App, routes: &Routes) -> Router {
 pub fn full_path(operation: &Operation) -> String {
     match operation.access {
         Access::Token => format!("/api/v2{}", operation.path),
+        Access::Scim => format!("{SCIM}{}", operation.path),
         Access::Public | Access::Signed => operation.path.to_owned(),
     }
 }
@@ -75,12 +79,16 @@ pub fn full_path(operation: &Operation) -> String {
 /// Whatever is not in the table: 401 without a valid token below the API, so that it tells nothing; else 404.
 pub async fn absent(app: App, request: Request) -> Response {
     let request_id = request_id(&app);
-    let below = request.uri().path().starts_with("/api/");
-    let access = if below { Access::Token } else { Access::Public };
+    let path = request.uri().path();
+    let access = match path {
+        path if path.starts_with("/api/") => Access::Token,
+        path if path.starts_with(SCIM) => Access::Scim,
+        _ => Access::Public,
+    };
     let mut left = None;
     let known = admit(&app, access, request.headers(), request.extensions(), &mut left).await;
     let error = known.err().unwrap_or(Error::NotFound);
-    finish(error::response(&error, &request_id), &request_id, OperationName("absent"), left)
+    finish(refusal(access, &error, &request_id), &request_id, OperationName("absent"), left)
 }
 
 async fn answer(app: App, served: Arc<Served>, params: RawPathParams, request: Request) -> Response {
@@ -88,9 +96,16 @@ async fn answer(app: App, served: Arc<Served>, params: RawPathParams, request: R
     let mut left = None;
     let work = handle(app, &served, params, request, request_id.clone(), &mut left);
     let (result, statements) = db::counted(work).await;
-    let mut response = result.unwrap_or_else(|error| error::response(&error, &request_id));
+    let mut response = result.unwrap_or_else(|error| refusal(served.operation.access, &error, &request_id));
     response.extensions_mut().insert(Statements(statements));
     finish(response, &request_id, OperationName(served.operation.name), left)
+}
+
+fn refusal(access: Access, error: &Error, request_id: &str) -> Response {
+    match access {
+        Access::Scim => error::scim_response(error, request_id),
+        Access::Token | Access::Public | Access::Signed => error::response(error, request_id),
+    }
 }
 
 async fn handle(
@@ -135,10 +150,12 @@ async fn handle(
     let known: Vec<HeaderValue> = cx.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
     let (response, document) = (operation.handler)(cx).await?.into_response()?;
     Ok(match document {
-        Some(document) if operation.access != Access::Signed => {
-            etag::conditional(response, &document, &known)
-        }
-        _ => response,
+        None => response,
+        Some(document) => match operation.access {
+            Access::Token | Access::Public => etag::conditional(response, &document, &known),
+            Access::Scim => etag::conditional_by_own(response, &known),
+            Access::Signed => response,
+        },
     })
 }
 
@@ -161,7 +178,7 @@ pub(crate) async fn change(
         method: operation.method.clone(),
         path: operation.path,
         // A signed path's parameter is a right.
-        params: if operation.access == Access::Token { cx.params.to_vec() } else { Vec::new() },
+        params: if operation.access == Access::Signed { Vec::new() } else { cx.params.to_vec() },
         address: caller.address,
         who: caller.who,
         token: caller.token,
@@ -186,7 +203,13 @@ async fn admit(
     left: &mut Option<Allowance>,
 ) -> Result<Option<Arc<authz::Actor>>, Error> {
     let known = match access {
-        Access::Token => identify(app, headers).await.map(Some),
+        Access::Token | Access::Scim => match identify(app, headers).await {
+            // Neither opens what the other is for.
+            Ok(actor) if (actor.kind() == TokenKind::Scim) != (access == Access::Scim) => {
+                Err(Error::Unauthorized)
+            }
+            known => known.map(Some),
+        },
         Access::Public => Ok(None),
         Access::Signed => return Ok(None),
     };

@@ -1,11 +1,12 @@
-//! What site admins set for the whole installation: general settings, and texts of their own on the pages.
+//! What site admins set for the whole installation: general settings, texts of their own on the pages, and the
+//! identity provider that keeps users and groups here.
 //!
 //! Stored as JSON in the table `settings`, and remembered: a change made by this process holds at once, one made by another
 //! node when the memory is older than [`MEMORY`]. Source: the Admin Settings API.
 
 use crate::{App, Settings, auth::MEMORY};
-use db::{Db, args};
-use kernel::{Error, Result, Timestamp};
+use db::{Db, Tx, args};
+use kernel::{Error, Result, Timestamp, ids::ScimGroupId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     num::NonZeroU32,
@@ -68,6 +69,73 @@ pub struct Customization {
     pub new_user: String,
 }
 
+/// The identity provider by SAML. Signing in by it is not built: the settings are kept because provisioning by SCIM stands on
+/// them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[expect(missing_docs, reason = "the fields are the attributes of the Admin Settings API, by their names")]
+pub struct Saml {
+    pub enabled: bool,
+    pub debug: bool,
+    pub authn_requests_signed: bool,
+    pub want_assertions_signed: bool,
+    pub team_management_enabled: bool,
+    pub old_idp_cert: Option<String>,
+    pub idp_cert: Option<String>,
+    pub slo_endpoint_url: Option<String>,
+    pub sso_endpoint_url: Option<String>,
+    pub attr_username: String,
+    pub attr_groups: String,
+    pub attr_site_admin: String,
+    pub site_admin_role: String,
+    pub sso_api_token_session_timeout: u32,
+    pub certificate: Option<String>,
+    /// Sealed by the root key, in base64.
+    pub private_key: Option<String>,
+    pub signature_signing_method: String,
+    pub signature_digest_method: String,
+    pub provider_type: String,
+}
+
+impl Default for Saml {
+    fn default() -> Self {
+        let sha = "SHA256".to_owned();
+        Self {
+            enabled: false,
+            debug: false,
+            authn_requests_signed: false,
+            want_assertions_signed: false,
+            team_management_enabled: false,
+            old_idp_cert: None,
+            idp_cert: None,
+            slo_endpoint_url: None,
+            sso_endpoint_url: None,
+            attr_username: "Username".to_owned(),
+            attr_groups: "MemberOf".to_owned(),
+            attr_site_admin: "SiteAdmin".to_owned(),
+            site_admin_role: "site-admins".to_owned(),
+            sso_api_token_session_timeout: 14 * 24 * 3600,
+            certificate: None,
+            private_key: None,
+            signature_signing_method: sha.clone(),
+            signature_digest_method: sha,
+            provider_type: "unknown".to_owned(),
+        }
+    }
+}
+
+/// Provisioning of users and groups by SCIM.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Scim {
+    /// Whether the identity provider may read and write here.
+    pub enabled: bool,
+    /// Whether it may only read for now.
+    pub paused: bool,
+    /// The group whose members are site admins.
+    pub site_admin_group: Option<ScimGroupId>,
+}
+
 /// A group of settings, stored under a name.
 pub trait Group: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
     /// The name.
@@ -90,6 +158,20 @@ impl Group for Customization {
     }
 }
 
+impl Group for Saml {
+    const NAME: &'static str = "saml-settings";
+    fn of(known: &mut Known) -> &mut Self {
+        &mut known.saml
+    }
+}
+
+impl Group for Scim {
+    const NAME: &'static str = "scim-settings";
+    fn of(known: &mut Known) -> &mut Self {
+        &mut known.scim
+    }
+}
+
 /// All groups, as they were at some instant.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -97,6 +179,10 @@ pub struct Known {
     pub general: General,
     /// Texts for the pages.
     pub customization: Customization,
+    /// The identity provider.
+    pub saml: Saml,
+    /// Provisioning by it.
+    pub scim: Scim,
     read_at: Timestamp,
     /// Counts changes by this process.
     changes: u64,
@@ -125,21 +211,27 @@ impl Site {
         let changes = self.known().changes;
         let rows: Vec<(String, String)> = db
             .all(
-                "SELECT name, value FROM settings WHERE name IN ($1, $2)",
-                args![General::NAME, Customization::NAME],
+                "SELECT name, value FROM settings WHERE name IN ($1, $2, $3, $4)",
+                args![General::NAME, Customization::NAME, Saml::NAME, Scim::NAME],
             )
             .await?;
-        let (mut general, mut customization) = (General::default(), Customization::default());
+        fn take<G: Group>(known: &mut Known, value: &str) -> Result<()> {
+            *G::of(known) = serde_json::from_str(value).map_err(Error::internal)?;
+            Ok(())
+        }
+        let mut found = Known { read_at: now, changes, ..Known::default() };
         for (name, value) in rows {
             match name.as_str() {
-                General::NAME => general = serde_json::from_str(&value).map_err(Error::internal)?,
-                _ => customization = serde_json::from_str(&value).map_err(Error::internal)?,
+                General::NAME => take::<General>(&mut found, &value)?,
+                Customization::NAME => take::<Customization>(&mut found, &value)?,
+                Saml::NAME => take::<Saml>(&mut found, &value)?,
+                _ => take::<Scim>(&mut found, &value)?,
             }
         }
         self.remember(|known| {
             // What was changed meanwhile is newer than what was read.
             if known.changes == changes {
-                *known = Known { general, customization, read_at: now, changes };
+                *known = found;
             }
         });
         Ok(())
@@ -172,6 +264,16 @@ impl App {
     /// Changes a group of settings; what `change` refuses is not changed. Holds at once.
     pub async fn change_site<G: Group>(&self, change: impl FnOnce(&mut G) -> Result<()>) -> Result<G> {
         let mut tx = self.db.begin().await?;
+        let mut group: G = self.hold_site(&mut tx).await?;
+        change(&mut group)?;
+        self.store_site(&mut tx, &group).await?;
+        tx.commit().await?;
+        self.remember_site(&group);
+        Ok(group)
+    }
+
+    /// A group of settings as it is stored, which nobody else changes until the transaction ends.
+    pub async fn hold_site<G: Group>(&self, tx: &mut Tx) -> Result<G> {
         // The row is the lock, by a statement that both engines understand as one.
         tx.exec(
             "INSERT INTO settings (name, value) VALUES ($1, '{}') ON CONFLICT (name) DO UPDATE SET value = settings.value",
@@ -180,17 +282,21 @@ impl App {
         .await?;
         let stored: Option<(String,)> =
             tx.one("SELECT value FROM settings WHERE name = $1", args![G::NAME]).await?;
-        let mut group: G =
-            serde_json::from_str(&stored.ok_or(Error::NotFound)?.0).map_err(Error::internal)?;
-        change(&mut group)?;
-        let value = serde_json::to_string(&group).map_err(Error::internal)?;
-        tx.exec("UPDATE settings SET value = $2 WHERE name = $1", args![G::NAME, value]).await?;
-        tx.commit().await?;
+        serde_json::from_str(&stored.ok_or(Error::NotFound)?.0).map_err(Error::internal)
+    }
+
+    /// Stores a group that is held. Whoever does must say [`App::remember_site`] after the commit.
+    pub async fn store_site<G: Group>(&self, tx: &mut Tx, group: &G) -> Result<()> {
+        let value = serde_json::to_string(group).map_err(Error::internal)?;
+        tx.exec("UPDATE settings SET value = $2 WHERE name = $1", args![G::NAME, value]).await.map(drop)
+    }
+
+    /// Makes a stored group hold at once.
+    pub fn remember_site<G: Group>(&self, group: &G) {
         self.site.remember(|known| {
-            G::of(known).clone_from(&group);
+            G::of(known).clone_from(group);
             known.changes += 1;
         });
-        Ok(group)
     }
 }
 

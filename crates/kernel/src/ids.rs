@@ -121,6 +121,8 @@ ids! {
     ToolVersionId "tool"
     /// A key that signs identity tokens.
     SigningKeyId "key"
+    /// A group of the identity provider, as it provisions them.
+    ScimGroupId "scimgroup"
     /// A stored object (configuration, state, plan, log).
     BlobId "blob"
 }

@@ -99,7 +99,10 @@ async fn read_apply(cx: Cx) -> Result<Reply> {
 }
 
 async fn plan_json(cx: Cx) -> Result<Reply> {
-    if matches!(cx.actor()?, Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Run { .. }) {
+    if matches!(
+        cx.actor()?,
+        Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Scim { .. } | Actor::Run { .. }
+    ) {
         return Err(Error::NotFound);
     }
     let (run, ..) = granted::<perm::ReadPlanJson>(&cx).await?;

@@ -29,7 +29,7 @@ pub fn holder(actor: &Actor) -> Result<(&'static str, String)> {
         Actor::User { id, .. } => Ok(("user", id.to_string())),
         Actor::Team { id, .. } => Ok(("team", id.to_string())),
         Actor::Run { id, .. } => Ok(("run", id.to_string())),
-        Actor::Organization { .. } | Actor::AuditTrail { .. } => Err(Error::NotFound),
+        Actor::Organization { .. } | Actor::AuditTrail { .. } | Actor::Scim { .. } => Err(Error::NotFound),
     }
 }
 

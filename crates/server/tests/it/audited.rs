@@ -42,6 +42,11 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         | "workspaces.workspaces.create"
         | "workspaces.projects.create"
         | "workspaces.variable-sets.create" => attributes(json!({ "name": "made" })),
+        "accounts.saml-settings.update" => attributes(json!({ "debug": true })),
+        "accounts.scim-settings.update" => attributes(json!({ "paused": false })),
+        "accounts.scim-tokens.create" => attributes(json!({ "description": "Okta" })),
+        "accounts.scim-group-mappings.create" => attributes(json!({ "scim-group-id": id("scim-groups") })),
+        "accounts.scim-group-mappings.update" => attributes(json!({ "scim-sync-paused": true })),
         "accounts.teams.update" => attributes(json!({ "visibility": "organization" })),
         "accounts.team-members.add" | "accounts.team-members.remove" => {
             json!({ "data": [one("users", "admin")] })
@@ -120,6 +125,11 @@ async fn prepare(api: &Api, operation: &str, house: &mut House) {
         "accounts.team-members.remove" | "accounts.team-memberships.remove" => {
             let add = wanted("accounts.team-members.add", ids);
             api.post(&format!("/teams/{}/relationships/users", id("teams")), add).await.expect(204);
+        }
+        "accounts.scim-group-mappings.update" | "accounts.scim-group-mappings.delete" => {
+            let link = wanted("accounts.scim-group-mappings.create", ids);
+            let path = format!("/admin/teams/{}/scim-group-mapping", id("teams"));
+            api.post(&path, link).await.expect(201);
         }
         "accounts.team-token.delete" => {
             api.post(&format!("/teams/{}/authentication-token", id("teams")), json!({})).await.expect(201);

@@ -21,6 +21,7 @@ mod queries;
 mod remote_state;
 mod repeated;
 mod retention;
+mod scim;
 mod secrets;
 mod seed;
 mod sign_in;

@@ -3,7 +3,10 @@
 //! Each operation is asked with ids that exist, a body that is empty, and each token. Its answer's status says whether the
 //! caller gets past authorization: 401 and 404 are refusals, anything else is the operation's own answer to a poor request.
 
-use super::acceptance::{CHANGE, planned, run_of, states};
+use super::{
+    acceptance::{CHANGE, planned, run_of, states},
+    scim,
+};
 use http_api::{Access, Operation, serve::full_path};
 use serde_json::json;
 use std::{collections::BTreeMap, fmt::Write};
@@ -39,6 +42,7 @@ impl House {
         let mut ids = resources(&admin, &org, &ws).await;
         ids.extend(run(&admin, &ws, furnished).await);
         ids.extend(applied(&admin, &org, furnished).await);
+        ids.extend(scim::fixtures(server).await);
         ids.insert("plan-exports", export(server, &admin, &ids, furnished).await);
         Self { org, ids, callers }
     }
