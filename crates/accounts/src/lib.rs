@@ -12,6 +12,7 @@ pub mod authorizations;
 mod backoff;
 pub mod bootstrap;
 pub mod customization_settings;
+pub mod execution;
 pub mod feature_sets;
 pub mod general_settings;
 pub mod memberships;

@@ -6,6 +6,7 @@
 
 use crate::{
     admin_organizations::{self, AdminSettings},
+    execution::{self, DEFAULTS, Execution},
     feature_sets::{self, Subscription, entitlement_set},
     memberships,
     retention::{self, DataRetention},
@@ -18,7 +19,7 @@ use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Paged, Timestamp,
-    ids::{OrganizationId, ProjectId, UserId},
+    ids::{AgentPoolId, OrganizationId, ProjectId, UserId},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,8 +38,10 @@ pub struct Organization {
     pub service_user_id: UserId,
     /// Where workspaces go that name no project.
     pub default_project_id: ProjectId,
-    /// `remote` or `local`: how workspaces work that do not say it themselves, nor their project.
+    /// `remote`, `local` or `agent`: how workspaces work that do not say it themselves, nor their project.
     pub default_execution_mode: String,
+    /// Whose agents carry runs out where that is `agent`.
+    pub default_agent_pool_id: Option<AgentPoolId>,
     settings: String,
     pub(crate) admin_settings: String,
     /// How long old data is kept, as stored: [`crate::retention::DataRetention`].
@@ -49,7 +52,8 @@ pub struct Organization {
 
 /// All columns of [`Organization`].
 pub(crate) const SELECT: &str =
-    "SELECT id, name, email, service_user_id, default_project_id, default_execution_mode, settings,
+    "SELECT id, name, email, service_user_id, default_project_id, default_execution_mode,
+    default_agent_pool_id, settings,
     admin_settings, data_retention, subscription, created_at FROM organizations";
 
 impl Organization {
@@ -127,6 +131,7 @@ struct Attributes {
     allow_force_delete_workspaces: Option<bool>,
     assessments_enforced: Option<bool>,
     default_execution_mode: Option<String>,
+    default_agent_pool_id: Option<String>,
     owners_team_saml_role_id: Patch<String>,
     stacks_enabled: Option<bool>,
     user_tokens_enabled: Option<bool>,
@@ -152,7 +157,6 @@ impl Attributes {
         set(&mut settings.speculative_plan_management_enabled, self.speculative_plan_management_enabled);
         set(&mut settings.allow_force_delete_workspaces, self.allow_force_delete_workspaces);
         set(&mut settings.assessments_enforced, self.assessments_enforced);
-        set(&mut settings.default_execution_mode, self.default_execution_mode);
         self.owners_team_saml_role_id.apply(&mut settings.owners_team_saml_role_id);
         set(&mut settings.stacks_enabled, self.stacks_enabled);
         set(&mut settings.user_tokens_enabled, self.user_tokens_enabled);
@@ -173,17 +177,6 @@ impl Attributes {
             if matches!(minutes, Patch::Value(..1)) {
                 wrong.push((name.to_owned(), "must be at least 1 (minute), or null".to_owned()));
             }
-        }
-        if self
-            .default_execution_mode
-            .as_ref()
-            .is_some_and(|mode| !["remote", "local"].contains(&mode.as_str()))
-        {
-            wrong.push((
-                "default-execution-mode".to_owned(),
-                "Default execution mode must be remote or local: this server has no agent pools yet"
-                    .to_owned(),
-            ));
         }
         wrong
     }
@@ -366,7 +359,12 @@ async fn create(mut cx: Cx) -> Result<Reply> {
             return Err(Error::Invalid(wrong));
         }
     };
+    let asked =
+        execution::Asked { mode: data.attributes.default_execution_mode.clone(), ..Default::default() };
+    let execution =
+        execution::settle(None, Execution::remote(), asked, DEFAULTS)?.unwrap_or_else(Execution::remote);
     let mut settings = Settings {
+        default_execution_mode: execution.mode,
         send_passing_statuses_for_untriggered_speculative_plans: site
             .general
             .send_passing_statuses_for_untriggered_speculative_plans,
@@ -452,15 +450,41 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let mut settings: Settings = serde_json::from_str(&granted.settings).map_err(Error::internal)?;
     let name = data.attributes.name.clone().unwrap_or_else(|| granted.name.clone());
     let email = data.attributes.email.clone().unwrap_or_else(|| granted.email.clone());
+    let asked = execution::Asked {
+        mode: data.attributes.default_execution_mode.clone(),
+        pool: data
+            .related("default-agent-pool")
+            .map(str::to_owned)
+            .or_else(|| data.attributes.default_agent_pool_id.clone()),
+        own: None,
+    };
+    let before = Execution {
+        mode: granted.default_execution_mode.clone(),
+        pool: granted.default_agent_pool_id.clone(),
+    };
+    let other = asked.pool.is_some();
+    let execution =
+        execution::settle(Some(before.clone()), before.clone(), asked, DEFAULTS)?.unwrap_or(before);
+    settings.default_execution_mode.clone_from(&execution.mode);
     data.attributes.apply(&mut settings);
     let mut tx = cx.app.db.begin().await?;
+    if let Some(pool) = execution.pool.as_ref().filter(|_| other) {
+        execution::usable(&mut tx, pool, &granted.id, execution::User::Organization, DEFAULTS).await?;
+    }
     if name != granted.name && taken(&mut tx, &name).await? {
         return Err(Error::invalid("name", "Name has already been taken"));
     }
     tx.exec(
         "UPDATE organizations SET name = $2, email = $3, settings = $4, default_execution_mode = $5,
-           version = version + 1 WHERE id = $1",
-        args![&granted.id, &name, email, encode(&settings)?, &settings.default_execution_mode],
+           default_agent_pool_id = $6, version = version + 1 WHERE id = $1",
+        args![
+            &granted.id,
+            &name,
+            email,
+            encode(&settings)?,
+            &settings.default_execution_mode,
+            execution.pool.as_ref()
+        ],
     )
     .await?;
     if settings.max_ttl_enabled {
@@ -469,6 +493,8 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     tx.commit().await?;
     // `allow-force-delete-workspaces` is part of what members hold, and tokens may have been shortened.
     cx.app.identities.forget();
+    // Runs that waited for agents may be this server's now.
+    cx.app.pulse();
     let (organization, grants) = find(&cx, &name).await?;
     Ok(Reply::one(document(&cx.app, &organization, &grants)))
 }
@@ -606,7 +632,13 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
     let path = format!("/api/v2/organizations/{}", organization.name);
     Resource::new("organizations", organization.name.as_str(), &attributes)
         .relate("default-project", Linkage::One("projects", organization.default_project_id.to_string()))
-        .relate("default-agent-pool", Linkage::None)
+        .relate(
+            "default-agent-pool",
+            Linkage::maybe(
+                "agent-pools",
+                organization.default_agent_pool_id.as_ref().map(AgentPoolId::as_str),
+            ),
+        )
         .relate("subscription", Linkage::One("subscriptions", feature_sets::id_of(&organization.id)))
         .relate("entitlement-set", Linkage::One("entitlement-sets", organization.id.to_string()))
         .relate("data-retention-policy", DataRetention::linkage(organization.data_retention.as_deref()))

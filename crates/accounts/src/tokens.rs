@@ -1,4 +1,4 @@
-//! API tokens of users, teams and organizations.
+//! API tokens of users, teams and organizations, and the tokens of agents.
 //!
 //! A token is 256 random bits, shown once, when it is made; what is stored is its keyed hash. It expires after two years
 //! unless the request says otherwise, and can be revoked, which the server sees at once. Team and organization have one
@@ -15,7 +15,7 @@ use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Error, Linkage, Patch, Reply, Resource, Result, Routes, audit};
 use kernel::{
     Secret, Timestamp,
-    ids::{OrganizationId, TeamId, TokenId, UserId},
+    ids::{AgentPoolId, OrganizationId, TeamId, TokenId, UserId},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -32,6 +32,7 @@ pub struct Token {
     user_id: UserId,
     team_id: Option<TeamId>,
     organization_id: Option<OrganizationId>,
+    agent_pool_id: Option<AgentPoolId>,
     /// Free text.
     pub description: String,
     created_by: Option<UserId>,
@@ -43,7 +44,7 @@ pub struct Token {
     pub last_used_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, kind, user_id, team_id, organization_id, description, created_by, created_at, expires_at, last_used_at";
+const COLUMNS: &str = "id, kind, user_id, team_id, organization_id, agent_pool_id, description, created_by, created_at, expires_at, last_used_at";
 
 /// Whose token to make.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub enum Owner {
     AuditTrail(OrganizationId, UserId),
     /// An identity provider that keeps users and groups by SCIM; its synthetic user.
     Scim(UserId),
+    /// The agents of a pool; with the organization and its synthetic user.
+    Agents(AgentPoolId, OrganizationId, UserId),
 }
 
 impl Owner {
@@ -68,6 +71,7 @@ impl Owner {
             Self::Organization(..) => "organization",
             Self::AuditTrail(..) => "audit-trails",
             Self::Scim(..) => "scim",
+            Self::Agents(..) => "agent",
         }
     }
 }
@@ -92,6 +96,13 @@ pub fn routes() -> Routes {
             "/teams/{id}/authentication-tokens",
             "accounts.team-tokens.create",
             create_team_described,
+        )
+        .op(Method::GET, "/agent-pools/{id}/authentication-tokens", "accounts.agent-tokens.list", list_agent)
+        .op(
+            Method::POST,
+            "/agent-pools/{id}/authentication-tokens",
+            "accounts.agent-tokens.create",
+            create_agent,
         )
         .op(
             Method::GET,
@@ -164,6 +175,7 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
     audit::resource("authentication-tokens", id.as_str());
     let kind = new.owner.kind();
     let (user, team, organization) = match &new.owner {
+        Owner::Agents(_, organization, user) => (user, None, Some(organization)),
         Owner::User(user) => {
             // Whoever exchanges a code for a token has shown no token.
             audit::actor(user);
@@ -175,14 +187,18 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
         }
         Owner::Scim(user) => (user, None, None),
     };
+    let pool = match &new.owner {
+        Owner::Agents(pool, ..) => Some(pool),
+        _ => None,
+    };
     if new.single {
         tx.exec("DELETE FROM tokens WHERE kind = $1 AND user_id = $2 AND single = TRUE", args![kind, user])
             .await?;
     }
     tx.exec(
         "INSERT INTO tokens (id, kind, hash, user_id, team_id, organization_id, single, description, created_by,
-                             created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                             created_at, expires_at, agent_pool_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         args![
             &id,
             kind,
@@ -194,7 +210,8 @@ pub async fn insert(app: &App, tx: &mut Tx, new: NewToken, text: &Secret) -> Res
             new.description,
             new.created_by.as_ref(),
             app.now(),
-            new.expires_at
+            new.expires_at,
+            pool
         ],
     )
     .await?;
@@ -210,8 +227,9 @@ async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
     let text = generate(&cx.app);
     let now = cx.app.now();
     let mut tx = cx.app.db.begin().await?;
+    let agents = matches!(owner, Owner::Agents(..));
     let latest = match &owner {
-        Owner::User(_) | Owner::Scim(_) => None,
+        Owner::User(_) | Owner::Scim(_) | Owner::Agents(..) => None,
         Owner::Team(_, id, _) | Owner::Organization(id, _) | Owner::AuditTrail(id, _) => {
             token_ttl_policies::latest_end(&mut tx, id, owner.kind(), now).await?
         }
@@ -221,7 +239,11 @@ async fn make(mut cx: Cx, owner: Owner, single: bool) -> Result<Reply> {
         single,
         description,
         created_by: Some(cx.actor()?.user_id().clone()),
-        expires_at: attributes.expires_at(now, latest)?,
+        // Agents stay until somebody takes them away.
+        expires_at: match (agents, &attributes.expired_at) {
+            (true, Patch::Absent) => None,
+            _ => attributes.expires_at(now, latest)?,
+        },
     };
     let id = insert(&cx.app, &mut tx, new, &text).await?;
     tx.commit().await?;
@@ -311,6 +333,10 @@ async fn create_user(cx: Cx) -> Result<Reply> {
 async fn find(cx: &Cx, id: &str) -> Result<Token> {
     let token = by_id(&cx.app, id).await?;
     let allowed = match (&token.team_id, &token.organization_id) {
+        (None, Some(_)) if token.agent_pool_id.is_some() => {
+            let pool = token.agent_pool_id.as_ref().map(AgentPoolId::as_str).unwrap_or_default();
+            manages_pool(cx, pool).await.is_ok()
+        }
         (Some(team), _) => manages_team(cx, team.as_str()).await.is_ok(),
         (None, Some(organization)) => {
             let name = organizations::name_of(&cx.app, organization).await?;
@@ -371,11 +397,15 @@ async fn manages_team(cx: &Cx, id: &str) -> Result<Owner> {
 }
 
 async fn single(app: &App, owner: &Owner) -> Result<Token> {
-    let (Owner::User(user)
-    | Owner::Team(_, _, user)
-    | Owner::Organization(_, user)
-    | Owner::AuditTrail(_, user)
-    | Owner::Scim(user)) = owner;
+    let user = match owner {
+        Owner::User(user)
+        | Owner::Team(_, _, user)
+        | Owner::Organization(_, user)
+        | Owner::AuditTrail(_, user)
+        | Owner::Scim(user) => user,
+        // Agents' tokens are many.
+        Owner::Agents(..) => return Err(Error::NotFound),
+    };
     app.db
         .one(
             db::AssertSqlSafe(format!(
@@ -448,6 +478,35 @@ async fn list_team(cx: Cx) -> Result<Reply> {
     cx.list(tokens.iter().map(|t| document(t, None)).collect(), &["created_by"]).await
 }
 
+/// The pool of an id, whose agents' tokens those manage who manage pools.
+async fn manages_pool(cx: &Cx, id: &str) -> Result<Owner> {
+    let sql =
+        "SELECT o.name FROM agent_pools a JOIN organizations o ON o.id = a.organization_id WHERE a.id = $1";
+    let (name,): (String,) = cx.app.db.one(sql, args![id]).await?.ok_or(Error::NotFound)?;
+    let (organization, grants) = organizations::find(cx, &name).await?;
+    let organization = grants.prove_organization::<perm::ManageAgentPools, _>(organization)?;
+    Ok(Owner::Agents(id.into(), organization.id.clone(), organization.service_user_id.clone()))
+}
+
+async fn create_agent(cx: Cx) -> Result<Reply> {
+    let owner = manages_pool(&cx, cx.path("id")).await?;
+    make(cx, owner, false).await
+}
+
+async fn list_agent(cx: Cx) -> Result<Reply> {
+    manages_pool(&cx, cx.path("id")).await?;
+    let page = cx.page();
+    let count = "SELECT COUNT(*) FROM tokens WHERE agent_pool_id = $1";
+    let total: Option<(i64,)> = cx.app.db.one(count, args![cx.path("id")]).await?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tokens WHERE agent_pool_id = $1 ORDER BY created_at, id LIMIT $2 OFFSET $3"
+    );
+    let values = args![cx.path("id"), page.limit(), page.offset()];
+    let tokens: Vec<Token> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let items = tokens.iter().map(|token| document(token, None)).collect();
+    cx.page_of(kernel::Paged { items, page, total: total.map(|(n,)| n) }, &["created_by"]).await
+}
+
 /// The tokens of an organization's teams, as far as the caller manages them.
 async fn list_teams(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
@@ -492,6 +551,10 @@ pub(crate) fn document(token: &Token, text: Option<&str>) -> Resource {
     let resource = Resource::new("authentication-tokens", token.id.as_str(), &attributes)
         .relate("created-by", Linkage::maybe("users", token.created_by.as_ref().map(UserId::as_str)));
     match (&token.team_id, token.kind.as_str()) {
+        (_, "agent") => resource.relate(
+            "agent-pool",
+            Linkage::maybe("agent-pools", token.agent_pool_id.as_ref().map(AgentPoolId::as_str)),
+        ),
         (Some(team), _) => resource.relate("team", Linkage::One("teams", team.to_string())),
         (None, "user") => resource.relate("user", Linkage::One("users", token.user_id.to_string())),
         _ => resource,
@@ -503,7 +566,7 @@ pub(crate) fn document(token: &Token, text: Option<&str>) -> Resource {
 pub struct Listed {
     /// The token's id.
     pub id: TokenId,
-    /// `user`, `team`, `organization`, `audit-trails` or `scim`.
+    /// `user`, `team`, `organization`, `audit-trails`, `scim` or `agent`.
     pub kind: String,
     /// The user it acts as.
     pub username: String,

@@ -120,6 +120,8 @@ in_organization! {
     ReadAuditTrail = ReadAuditTrail;
     /// Create a workspace in the default project.
     CreateWorkspace = CreateWorkspace;
+    /// Manage the pools of agents that runs wait for.
+    ManageAgentPools = ManageAgentPools;
     /// Manage its variable sets.
     ManageVariableSets = ManageVariableSets;
     /// Manage the SSH keys with which runs fetch modules.

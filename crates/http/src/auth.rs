@@ -244,6 +244,8 @@ impl TokenRow {
             ("audit-trails", _, Some(id)) => {
                 Ok(Actor::AuditTrail { organization: id.clone(), service_user: self.user_id.clone(), token })
             }
+            // Agents speak another protocol, which is not there yet (semantics.md §6.4).
+            ("agent", ..) => Err(Error::Unauthorized),
             _ => Err(Error::internal(format!("token {token} has no owner of its kind"))),
         }
     }

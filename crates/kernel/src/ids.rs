@@ -79,6 +79,8 @@ ids! {
     TokenId "at"
     /// A person's session in a browser.
     SessionId "us"
+    /// A pool of agents.
+    AgentPoolId "apool"
     /// A project, which groups workspaces.
     ProjectId "prj"
     /// A workspace.

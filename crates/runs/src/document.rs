@@ -11,7 +11,7 @@ use crate::{
     runs::{self, COLUMNS, Row, Run},
     scheduler,
 };
-use accounts::organizations;
+use accounts::{execution, organizations};
 use authz::{Grants, Visible, WorkspacePermission, perm};
 use axum::http::Method;
 use db::{Arg, args};
@@ -216,10 +216,31 @@ async fn waiting_for(app: &App, run: &Run, workspace: &Workspace) -> Result<Opti
     if waiting != Some(WaitingFor::Runner) {
         return Ok(waiting);
     }
+    if let Some(agent) = agent(app, workspace).await? {
+        return Ok(Some(agent));
+    }
     let mut shares = scheduler::shares(app).await?.into_iter();
     let full = shares.find(|share| share.organization == run.row.organization_id && share.is_full());
     let ceiling = full.and_then(|share| share.ceiling);
     Ok(ceiling.map_or(waiting, |ceiling| Some(WaitingFor::RunsCeiling { ceiling })))
+}
+
+/// The agent that the workspace's runs wait for, if they do.
+async fn agent(app: &App, workspace: &Workspace) -> Result<Option<WaitingFor>> {
+    let Some(pool) = workspace.agent_pool_id.as_ref().filter(|_| workspace.execution_mode == "agent") else {
+        return Ok(None);
+    };
+    let mut tx = app.db.begin().await?;
+    let sql = "SELECT name FROM agent_pools WHERE id = $1";
+    let name = tx.one::<(String,)>(sql, args![pool]).await?.map_or_else(String::new, |(name,)| name);
+    let user = execution::User::Workspace(&workspace.id, &workspace.project_id);
+    let usable =
+        execution::usable(&mut tx, pool, &workspace.organization_id, user, execution::OF_WORKSPACES).await;
+    let allowed = match usable {
+        Err(Error::Invalid(_)) => false,
+        other => other.map(|()| true)?,
+    };
+    Ok(Some(WaitingFor::Agent { pool: pool.to_string(), name, allowed }))
 }
 
 /// Runs as the rules of the queue see them.
@@ -379,6 +400,21 @@ async fn list_organization(cx: Cx) -> Result<Reply> {
         named.any_of("name", names);
         filter.conditions.push(format!(
             "r.workspace_id IN (SELECT id FROM workspaces WHERE organization_id = $1 AND {})",
+            named.conditions.join(" AND ")
+        ));
+        filter.values = named.values;
+    }
+    let pools = cx.query_list("filter[agent_pool_names]");
+    if !pools.is_empty() {
+        let mut named = Filter { conditions: vec![], values: std::mem::take(&mut filter.values) };
+        named.any_of("a.name", pools);
+        filter.conditions.push(format!(
+            "r.workspace_id IN (SELECT w.id FROM workspaces w JOIN projects p ON p.id = w.project_id
+               JOIN organizations o ON o.id = w.organization_id
+               JOIN agent_pools a ON a.id = CASE WHEN w.overwrites_execution_mode THEN w.agent_pool_id
+                 WHEN p.default_execution_mode IS NOT NULL THEN p.default_agent_pool_id
+                 ELSE o.default_agent_pool_id END
+               WHERE w.organization_id = $1 AND {})",
             named.conditions.join(" AND ")
         ));
         filter.values = named.values;

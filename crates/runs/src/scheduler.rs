@@ -150,8 +150,8 @@ pub async fn shares(app: &App) -> Result<Vec<Share>> {
 }
 
 /// What the next place is for: a job that waits for a runner, or a pending run that may start. Whether it really may is
-/// seen when its workspace is held ([`take`]); here a run is left out that stands behind another, or before a lock, or whose
-/// organization is at its ceiling: its many jobs may not hide those of others.
+/// seen when its workspace is held ([`take`]); here a run is left out that stands behind another, or before a lock, or that is
+/// for an agent, or whose organization is at its ceiling: they may not hide others.
 async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidate>> {
     let running = shares(app).await?;
     let mut values = args![WINDOW];
@@ -166,11 +166,14 @@ async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidat
     let sql = format!(
         "SELECT r.id, r.workspace_id, r.organization_id, r.job, r.operation,
            COALESCE(r.queued_at, r.created_at) AS queued_at
-         FROM runs r JOIN workspaces w ON w.id = r.workspace_id
-         WHERE r.final = FALSE {room} AND ((r.job IS NOT NULL AND r.lease IS NULL) OR (r.status = 'pending' AND (
+         FROM runs r JOIN workspaces w ON w.id = r.workspace_id JOIN projects p ON p.id = w.project_id
+           JOIN organizations o ON o.id = r.organization_id
+         WHERE r.final = FALSE {room} AND CASE WHEN w.overwrites_execution_mode THEN w.execution_mode
+           ELSE COALESCE(p.default_execution_mode, o.default_execution_mode) END <> 'agent'
+            AND ((r.job IS NOT NULL AND r.lease IS NULL) OR (r.status = 'pending' AND (
            r.operation IN ('plan_only', 'save_plan', 'query') OR (w.lock_kind IS NULL AND NOT EXISTS (
-             SELECT 1 FROM runs o WHERE o.workspace_id = r.workspace_id AND o.final = FALSE AND o.number < r.number
-               AND o.status = 'pending' AND o.operation NOT IN ('plan_only', 'save_plan', 'query'))))))
+             SELECT 1 FROM runs e WHERE e.workspace_id = r.workspace_id AND e.final = FALSE AND e.number < r.number
+               AND e.status = 'pending' AND e.operation NOT IN ('plan_only', 'save_plan', 'query'))))))
          ORDER BY CASE WHEN r.job = 'apply' THEN 0 ELSE 1 END, COALESCE(r.queued_at, r.created_at), r.number LIMIT $1"
     );
     let waiting: Vec<Waiting> = app.db.all(db::AssertSqlSafe(sql), values).await?;
@@ -187,6 +190,10 @@ async fn next(app: &App, passed_over: &HashSet<RunId>) -> Result<Option<Candidat
 async fn take(app: &App, candidate: &Candidate) -> Result<bool> {
     let mut tx = app.db.begin().await?;
     let held = hold(&mut tx, &candidate.workspace).await?;
+    if held.execution_mode == "agent" {
+        // It was set since the look: this server's runner never does what is for agents.
+        return Ok(false);
+    }
     let mut run = runs::in_tx(&mut tx, &candidate.run).await?;
     let mut after = After::default();
     if run.life.status == Status::Pending {

@@ -1,10 +1,11 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`],
-//! [`project_access`], [`tags`], [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`auto_destroy`],
-//! [`data_retention`]; then [`tool_versions`], [`admin_workspaces`].
+//! [`project_access`], [`tags`], [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`agent_pools`],
+//! [`auto_destroy`], [`data_retention`]; then [`tool_versions`], [`admin_workspaces`].
 
 pub mod admin_workspaces;
+pub mod agent_pools;
 pub mod auto_destroy;
 mod conditions;
 pub mod data_retention;
@@ -38,6 +39,7 @@ pub fn routes() -> Routes {
         .and(reserved_tag_keys::routes())
         .and(remote_state::routes())
         .and(ssh_keys::routes())
+        .and(agent_pools::routes())
         .and(data_retention::routes())
         .and(tool_versions::routes())
         .and(admin_workspaces::routes())
@@ -50,4 +52,5 @@ pub fn loaders(loaders: &mut Loaders) {
     variable_sets::loaders(loaders);
     projects::loaders(loaders);
     tags::loaders(loaders);
+    agent_pools::loaders(loaders);
 }

@@ -4,14 +4,17 @@
 //! those of the workspaces that they see. Source: the Projects API; semantics.md §6.2, §7.
 
 use crate::{auto_destroy, conditions::Conditions, reserved_tag_keys::refuse_overrides, tags};
-use accounts::organizations;
+use accounts::{
+    execution::{self, DEFAULTS, Execution},
+    organizations,
+};
 use authz::{Grants, Visible, perm, project::ProjectSettingsLevel};
 use axum::http::Method;
 use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
     Paged, Timestamp,
-    ids::{OrganizationId, ProjectId, WorkspaceId},
+    ids::{AgentPoolId, OrganizationId, ProjectId, WorkspaceId},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -28,14 +31,17 @@ pub(crate) struct Project {
     name: String,
     description: Option<String>,
     default_execution_mode: Option<String>,
+    default_agent_pool_id: Option<AgentPoolId>,
     organization_execution_mode: String,
+    organization_agent_pool_id: Option<AgentPoolId>,
     auto_destroy_activity_duration: Option<String>,
     created_at: Timestamp,
 }
 
 const SELECT: &str =
     "SELECT p.id, p.organization_id, o.name AS organization, p.name, p.description, p.default_execution_mode,
-    o.default_execution_mode AS organization_execution_mode, p.auto_destroy_activity_duration, p.created_at
+    p.default_agent_pool_id, o.default_execution_mode AS organization_execution_mode,
+    o.default_agent_pool_id AS organization_agent_pool_id, p.auto_destroy_activity_duration, p.created_at
   FROM projects p JOIN organizations o ON o.id = p.organization_id";
 
 const INCLUDES: &[&str] = &["organization", "effective_tag_bindings"];
@@ -47,6 +53,7 @@ struct Attributes {
     name: Option<String>,
     description: Patch<String>,
     default_execution_mode: Option<String>,
+    default_agent_pool_id: Option<String>,
     setting_overwrites: Overwrites,
     auto_destroy_activity_duration: Patch<String>,
 }
@@ -56,31 +63,48 @@ struct Attributes {
 #[serde(rename_all = "kebab-case", default)]
 struct Overwrites {
     default_execution_mode: Option<bool>,
+    default_agent_pool: Option<bool>,
+}
+
+impl Project {
+    /// How runs are made of workspaces that do not say it themselves: its own wish, else the organization's.
+    fn execution(&self) -> Execution {
+        self.own_execution().unwrap_or_else(|| self.organizations_execution())
+    }
+
+    fn own_execution(&self) -> Option<Execution> {
+        Some(Execution {
+            mode: self.default_execution_mode.clone()?,
+            pool: self.default_agent_pool_id.clone(),
+        })
+    }
+
+    fn organizations_execution(&self) -> Execution {
+        Execution {
+            mode: self.organization_execution_mode.clone(),
+            pool: self.organization_agent_pool_id.clone(),
+        }
+    }
 }
 
 impl Attributes {
     /// Carries the settings over to a project; whether the duration is another one.
     fn settings(self, project: &mut Project) -> Result<bool> {
-        if self.default_execution_mode.as_ref().is_some_and(|mode| mode != "remote" && mode != "local") {
-            return Err(Error::invalid(
-                "default-execution-mode",
-                "Default execution mode must be remote or local: this server has no agent pools yet",
-            ));
-        }
         if let Patch::Value(duration) = &self.auto_destroy_activity_duration {
             auto_destroy::check(duration)?;
         }
-        let own = self.setting_overwrites.default_execution_mode;
-        match (own, self.default_execution_mode) {
-            (Some(false), _) => project.default_execution_mode = None,
-            (_, Some(mode)) => project.default_execution_mode = Some(mode),
-            (Some(true), None) => {
-                project
-                    .default_execution_mode
-                    .get_or_insert_with(|| project.organization_execution_mode.clone());
-            }
-            (None, None) => {}
-        }
+        let Overwrites { default_execution_mode, default_agent_pool } = self.setting_overwrites;
+        let asked = execution::Asked {
+            mode: self.default_execution_mode,
+            pool: self.default_agent_pool_id,
+            own: execution::overwrites(default_execution_mode, default_agent_pool)?,
+        };
+        let own =
+            execution::settle(project.own_execution(), project.organizations_execution(), asked, DEFAULTS)?;
+        (project.default_execution_mode, project.default_agent_pool_id) = match own {
+            Some(own) => (Some(own.mode), own.pool),
+            None => (None, None),
+        };
         self.description.apply(&mut project.description);
         let before = project.auto_destroy_activity_duration.clone();
         self.auto_destroy_activity_duration.apply(&mut project.auto_destroy_activity_duration);
@@ -230,6 +254,17 @@ async fn refuse_taken_name(tx: &mut Tx, project: &Project) -> Result<()> {
     if taken.is_some() { Err(Error::invalid("name", "Name has already been taken")) } else { Ok(()) }
 }
 
+/// Refuses a pool that is not for this project, if it is another one than before.
+async fn refuse_pool(tx: &mut Tx, project: &Project, before: Option<&Execution>) -> Result<()> {
+    match &project.default_agent_pool_id {
+        Some(pool) if before.and_then(|before| before.pool.as_ref()) != Some(pool) => {
+            let user = execution::User::Project(&project.id);
+            execution::usable(tx, pool, &project.organization_id, user, DEFAULTS).await
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn create(mut cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
     let organization = grants.prove_organization::<perm::ManageProjects, _>(organization)?;
@@ -245,16 +280,19 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         name,
         description: None,
         default_execution_mode: None,
+        default_agent_pool_id: None,
         organization_execution_mode: organization.default_execution_mode.clone(),
+        organization_agent_pool_id: organization.default_agent_pool_id.clone(),
         auto_destroy_activity_duration: None,
         created_at: app.now(),
     };
     data.attributes.settings(&mut project)?;
     let mut tx = app.db.begin().await?;
     refuse_taken_name(&mut tx, &project).await?;
+    refuse_pool(&mut tx, &project, None).await?;
     tx.exec(
         "INSERT INTO projects (id, organization_id, name, description, created_at, default_execution_mode,
-           auto_destroy_activity_duration) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+           auto_destroy_activity_duration, default_agent_pool_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![
             &project.id,
             &project.organization_id,
@@ -262,7 +300,8 @@ async fn create(mut cx: Cx) -> Result<Reply> {
             project.description.clone(),
             project.created_at,
             project.default_execution_mode.clone(),
-            project.auto_destroy_activity_duration.clone()
+            project.auto_destroy_activity_duration.clone(),
+            project.default_agent_pool_id.as_ref()
         ],
     )
     .await?;
@@ -284,18 +323,21 @@ async fn update(mut cx: Cx) -> Result<Reply> {
         check_name(name)?;
         project.name.clone_from(name);
     }
+    let before = project.own_execution();
     let other_duration = data.attributes.settings(&mut project)?;
     let mut tx = cx.app.db.begin().await?;
     refuse_taken_name(&mut tx, &project).await?;
+    refuse_pool(&mut tx, &project, before.as_ref()).await?;
     tx.exec(
         "UPDATE projects SET name = $2, description = $3, default_execution_mode = $4,
-           auto_destroy_activity_duration = $5 WHERE id = $1",
+           auto_destroy_activity_duration = $5, default_agent_pool_id = $6 WHERE id = $1",
         args![
             &project.id,
             project.name.as_str(),
             project.description.clone(),
             project.default_execution_mode.clone(),
-            project.auto_destroy_activity_duration.clone()
+            project.auto_destroy_activity_duration.clone(),
+            project.default_agent_pool_id.as_ref()
         ],
     )
     .await?;
@@ -309,6 +351,10 @@ async fn update(mut cx: Cx) -> Result<Reply> {
         tags::bind(&cx.app, &mut tx, &project.organization_id, bearer, &bindings).await?;
     }
     tx.commit().await?;
+    if before != project.own_execution() {
+        // Runs that waited for agents may be this server's now.
+        cx.app.pulse();
+    }
     answer(&cx, &project, &grants).await
 }
 
@@ -393,12 +439,12 @@ pub(crate) fn may_move(
 }
 
 fn document(project: &Project, grants: &Grants) -> Resource {
+    let execution = project.execution();
     let attributes = json!({
         "name": project.name,
         "description": project.description,
         "created-at": project.created_at.iso8601(),
-        "default-execution-mode":
-            project.default_execution_mode.as_ref().unwrap_or(&project.organization_execution_mode),
+        "default-execution-mode": execution.mode,
         "auto-destroy-activity-duration": project.auto_destroy_activity_duration,
         "is-unified": false,
         "setting-overwrites": {
@@ -410,7 +456,10 @@ fn document(project: &Project, grants: &Grants) -> Resource {
     let own = format!("/api/v2/projects/{}", project.id);
     Resource::new("projects", project.id.as_str(), &attributes)
         .relate("organization", Linkage::One("organizations", project.organization.clone()))
-        .relate("default-agent-pool", Linkage::None)
+        .relate(
+            "default-agent-pool",
+            Linkage::maybe("agent-pools", execution.pool.as_ref().map(AgentPoolId::as_str)),
+        )
         .relate("tag-bindings", Linkage::Link(format!("{own}/tag-bindings")))
         .relate("effective-tag-bindings", Linkage::Link(format!("{own}/effective-tag-bindings")))
         .link("self", own)

@@ -14,14 +14,20 @@ pub use shown::document;
 use asked::{Attributes, BOTH_SHARINGS, Settings};
 
 use crate::{auto_destroy, projects, reserved_tag_keys::refuse_overrides, tags, tool_versions};
-use accounts::organizations;
+use accounts::{
+    execution::{self, OF_WORKSPACES},
+    organizations,
+};
 use authz::{Granted, Grants, InWorkspace, OrganizationPermission, perm};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Reply, Result, Routes, include::Loaders};
 use kernel::{
     Timestamp,
-    ids::{ConfigurationVersionId, OrganizationId, ProjectId, RunId, SshKeyId, StateVersionId, WorkspaceId},
+    ids::{
+        AgentPoolId, ConfigurationVersionId, OrganizationId, ProjectId, RunId, SshKeyId, StateVersionId,
+        WorkspaceId,
+    },
 };
 use shown::Many;
 use std::{collections::BTreeMap, sync::Arc};
@@ -45,9 +51,11 @@ pub struct Workspace {
     pub auto_apply: bool,
     /// Whether destroy plans are allowed.
     pub allow_destroy_plan: bool,
-    /// `remote` (runs here) or `local` (only state and locks): its own, else its project's, else its organization's.
+    /// `remote` (runs here), `local` (only state and locks) or `agent` (runs wait for an agent): its own, else its project's, else its organization's.
     pub execution_mode: String,
-    /// Whether the execution mode is its own.
+    /// Whose agents its runs wait for, where that is `agent`.
+    pub agent_pool_id: Option<AgentPoolId>,
+    /// Whether the execution mode and the pool are its own.
     overwrites_execution_mode: bool,
     /// `terraform` or `tofu`; an addition to TFE's API.
     pub engine: String,
@@ -96,7 +104,10 @@ pub struct Workspace {
 /// All columns of [`Workspace`], from `workspaces w JOIN organizations o JOIN projects p`.
 pub const SELECT: &str = "SELECT w.id, w.organization_id, o.name AS organization, w.project_id, w.name, w.description,
     w.auto_apply, w.allow_destroy_plan, CASE WHEN w.overwrites_execution_mode THEN w.execution_mode
-      ELSE COALESCE(p.default_execution_mode, o.default_execution_mode) END AS execution_mode, w.overwrites_execution_mode,
+      ELSE COALESCE(p.default_execution_mode, o.default_execution_mode) END AS execution_mode,
+    CASE WHEN w.overwrites_execution_mode THEN w.agent_pool_id
+      WHEN p.default_execution_mode IS NOT NULL THEN p.default_agent_pool_id
+      ELSE o.default_agent_pool_id END AS agent_pool_id, w.overwrites_execution_mode,
     w.engine, w.terraform_version, w.working_directory,
     w.structured_run_output_enabled, w.global_remote_state, w.project_remote_state, w.tag_names, w.settings, w.lock_kind, w.lock_holder, w.lock_reason,
     w.current_run_id, w.current_configuration_version_id, w.current_state_version_id, w.resource_count, w.ssh_key_id, w.auto_destroy_at,
@@ -127,6 +138,11 @@ const INCLUDES: &[&str] = &[
 ];
 
 impl Workspace {
+    /// The pool that it names itself.
+    fn own_pool(&self) -> Option<&AgentPoolId> {
+        self.agent_pool_id.as_ref().filter(|_| self.overwrites_execution_mode)
+    }
+
     /// Whether a run that another workspace's apply triggered applies without asking.
     pub fn auto_apply_run_trigger(&self) -> bool {
         serde_json::from_str::<Settings>(&self.settings).unwrap_or_default().auto_apply_run_trigger
@@ -303,6 +319,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         auto_apply: false,
         allow_destroy_plan: true,
         execution_mode: "remote".to_owned(),
+        agent_pool_id: None,
         overwrites_execution_mode: false,
         engine: engine_of(&cx).map_or_else(|| app.settings.default_engine.clone(), str::to_owned),
         terraform_version: app.settings.default_terraform_version.clone(),
@@ -330,7 +347,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         latest_change_at: now,
     };
     let versioned = data.attributes.terraform_version.is_some();
-    data.attributes.apply(&mut workspace, &mut settings, now);
+    data.attributes.apply(&mut workspace, &mut settings, now)?;
     // The default version is one of the default engine's.
     if !versioned && workspace.engine != app.settings.default_engine {
         "latest".clone_into(&mut workspace.terraform_version);
@@ -338,6 +355,7 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     workspace.settings = serde_json::to_string(&settings).map_err(Error::internal)?;
     tool_versions::refuse_disabled(&mut tx, &workspace.engine, &workspace.terraform_version).await?;
     within_limit(&mut tx, &organization).await?;
+    refuse_pool(&mut tx, &workspace, None).await?;
     insert(&mut tx, &workspace).await?;
     tag(&app, &mut tx, &workspace, bindings, &names).await?;
     auto_destroy::inherit_one(&mut tx, &workspace.id, now).await?;
@@ -370,6 +388,17 @@ async fn within_limit(tx: &mut Tx, organization: &organizations::Organization) -
     )))
 }
 
+/// Refuses a pool of its own that is not for this workspace, if it is another one than before.
+async fn refuse_pool(tx: &mut Tx, workspace: &Workspace, before: Option<&AgentPoolId>) -> Result<()> {
+    match workspace.own_pool() {
+        Some(pool) if before != Some(pool) => {
+            let user = execution::User::Workspace(&workspace.id, &workspace.project_id);
+            execution::usable(tx, pool, &workspace.organization_id, user, OF_WORKSPACES).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Sets the bindings that a request names, in place of all that there are, and adds the flat tags.
 async fn tag(
     app: &App,
@@ -396,9 +425,9 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
            execution_mode, engine, terraform_version, working_directory, structured_run_output_enabled,
            global_remote_state, tag_names, settings, resource_count, created_at, updated_at, latest_change_at, version,
            project_remote_state, overwrites_execution_mode, auto_destroy_at, auto_destroy_activity_duration,
-           inherits_project_auto_destroy)
+           inherits_project_auto_destroy, agent_pool_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '[]', $14, 0, $15, $16, $17, 1, $18, $19, $20,
-           $21, $22)",
+           $21, $22, $23)",
         args![
             &w.id,
             &w.organization_id,
@@ -421,7 +450,8 @@ async fn insert(tx: &mut Tx, w: &Workspace) -> Result<()> {
             w.overwrites_execution_mode,
             w.auto_destroy_at,
             w.auto_destroy_activity_duration.clone(),
-            w.inherits_project_auto_destroy
+            w.inherits_project_auto_destroy,
+            w.own_pool()
         ],
     )
     .await?;
@@ -456,7 +486,7 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let told = data.attributes.terraform_version.as_ref().and(engine_of(&cx));
     let given = data.attributes.engine.is_some();
     let inherited = changed.inherits_project_auto_destroy;
-    data.attributes.apply(&mut changed, &mut settings, cx.app.now());
+    data.attributes.apply(&mut changed, &mut settings, cx.app.now())?;
     if changed.global_remote_state && changed.project_remote_state {
         return Err(Error::invalid("project-remote-state", BOTH_SHARINGS));
     }
@@ -476,6 +506,7 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     }
     let moved = changed.project_id != workspace.project_id;
     refuse_taken_name(&mut tx, &changed).await?;
+    refuse_pool(&mut tx, &changed, workspace.own_pool()).await?;
     store(&mut tx, &changed).await?;
     tag(&cx.app, &mut tx, &changed, bindings, &[]).await?;
     if moved {
@@ -486,6 +517,12 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     }
     let changed = in_tx(&mut tx, &changed.id).await?;
     tx.commit().await?;
+    if (&changed.execution_mode, &changed.agent_pool_id)
+        != (&workspace.execution_mode, &workspace.agent_pool_id)
+    {
+        // Runs that waited for an agent may be this server's now.
+        cx.app.pulse();
+    }
     let sharing = |workspace: &Workspace| (workspace.global_remote_state, workspace.project_remote_state);
     if sharing(&changed) != sharing(&workspace) || changed.project_id != workspace.project_id {
         // What runs and teams hold depends on these.
@@ -500,7 +537,7 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
            execution_mode = $7, engine = $8, terraform_version = $9, working_directory = $10,
            structured_run_output_enabled = $11, global_remote_state = $12, settings = $13, updated_at = $14,
            latest_change_at = $15, project_remote_state = $16, overwrites_execution_mode = $17, auto_destroy_at = $18,
-           auto_destroy_activity_duration = $19, inherits_project_auto_destroy = $20
+           auto_destroy_activity_duration = $19, inherits_project_auto_destroy = $20, agent_pool_id = $21
          WHERE id = $1",
         args![
             &w.id,
@@ -522,7 +559,8 @@ async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {
             w.overwrites_execution_mode,
             w.auto_destroy_at,
             w.auto_destroy_activity_duration.clone(),
-            w.inherits_project_auto_destroy
+            w.inherits_project_auto_destroy,
+            w.own_pool()
         ],
     )
     .await

@@ -67,6 +67,15 @@ pub enum WaitingFor {
     },
     /// All runners are busy, or none is connected.
     Runner,
+    /// The workspace's runs are for agents, and this server has none connected.
+    Agent {
+        /// The pool whose agents may carry it out.
+        pool: String,
+        /// Its name.
+        name: String,
+        /// Whether the pool allows the workspace.
+        allowed: bool,
+    },
     /// The organization has as many runs at work as its subscription allows.
     RunsCeiling {
         /// How many that is.
@@ -91,6 +100,17 @@ impl std::fmt::Display for WaitingFor {
                 }
             }
             Self::Runner => write!(f, "The run waits for a free runner."),
+            Self::Agent { pool, name, allowed } => {
+                write!(
+                    f,
+                    "The run waits for an agent of pool {name} ({pool}), and this server has no agent connected. Set the \
+                     execution mode to remote to let the server carry it out."
+                )?;
+                match allowed {
+                    true => Ok(()),
+                    false => write!(f, " The pool does not allow this workspace either."),
+                }
+            }
             Self::RunsCeiling { ceiling } => write!(
                 f,
                 "The organization may have {ceiling} run(s) at work at a time and has them; the run starts when one of them \

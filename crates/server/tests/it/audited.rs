@@ -36,6 +36,11 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         "accounts.account.update" => attributes(json!({ "email": "new@example.com" })),
         "accounts.organizations.create" => attributes(json!({ "name": "made", "email": "a@example.com" })),
         "accounts.organizations.update" => attributes(json!({ "email": "new@example.com" })),
+        "accounts.admin-subscription.set" => {
+            let set = json!({ "data": one("feature-sets", "fs-enterprise") });
+            json!({ "data": { "relationships": { "feature-set": set } } })
+        }
+        "workspaces.agent-pools.create" | "workspaces.agent-pools.update" => attributes(json!({ "name": "made" })),
         "accounts.admin-organizations.update" => attributes(json!({ "workspace-limit": 9 })),
         "accounts.memberships.create" => attributes(json!({ "email": "somebody@example.com" })),
         "accounts.teams.create"
@@ -54,7 +59,7 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         "accounts.team-memberships.add" | "accounts.team-memberships.remove" => {
             json!({ "data": [one("organization-memberships", id("organization-memberships"))] })
         }
-        "accounts.user-tokens.create" | "accounts.team-tokens.create" => {
+        "accounts.user-tokens.create" | "accounts.team-tokens.create" | "accounts.agent-tokens.create" => {
             attributes(json!({ "description": "ci" }))
         }
         "workspaces.workspaces.update"

@@ -8,6 +8,7 @@
 mod acceptance;
 mod admin;
 mod administration;
+mod agent_pools;
 mod audit;
 mod audited;
 mod examples;

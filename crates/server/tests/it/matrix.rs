@@ -84,6 +84,8 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         "sourceable": { "data": { "type": "workspaces", "id": source } },
     } } });
     let trigger = admin.post(&format!("/workspaces/{ws}/run-triggers"), trigger).await.expect(201);
+    let pool = json!({ "data": { "attributes": { "name": "spare" } } });
+    let pool = admin.post(&format!("/organizations/{org}/agent-pools"), pool).await.expect(201);
     let terraform = admin.get("/admin/terraform-versions").await.expect(200).ids()[0].clone();
     let tofu = admin.get("/admin/opentofu-versions").await.expect(200).ids()[0].clone();
     BTreeMap::from([
@@ -102,6 +104,7 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("organization-memberships", memberships.ids()[0].clone()),
         ("teams", team.id()),
         ("authentication-tokens", "at-0000000000000000".to_owned()),
+        ("agent-pools", pool.id()),
         ("subscriptions", organization.related("subscription").unwrap().to_owned()),
         ("terraform-versions", terraform),
         ("opentofu-versions", tofu),

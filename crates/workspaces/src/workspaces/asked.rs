@@ -2,6 +2,7 @@
 
 use super::Workspace;
 use crate::auto_destroy;
+use accounts::execution::{self, Execution, OF_WORKSPACES};
 use http_api::{Error, Patch, Result};
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,7 @@ pub(super) struct Attributes {
     pub(super) auto_apply_run_trigger: Option<bool>,
     pub(super) allow_destroy_plan: Option<bool>,
     pub(super) execution_mode: Option<String>,
+    pub(super) agent_pool_id: Option<String>,
     pub(super) operations: Option<bool>,
     pub(super) engine: Option<String>,
     pub(super) terraform_version: Option<String>,
@@ -77,6 +79,7 @@ pub(super) struct Attributes {
 #[serde(rename_all = "kebab-case", default)]
 pub(super) struct Overwrites {
     pub(super) execution_mode: Option<bool>,
+    pub(super) agent_pool: Option<bool>,
 }
 
 impl Attributes {
@@ -89,12 +92,6 @@ impl Attributes {
             } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
                 wrong.push(("name", "Name can only include letters, numbers, -, and _"));
             }
-        }
-        if self.execution_mode.as_deref().is_some_and(|mode| mode != "remote" && mode != "local") {
-            wrong.push((
-                "execution-mode",
-                "Execution mode must be remote or local: this server has no agent pools yet",
-            ));
         }
         if self.engine.as_deref().is_some_and(|engine| engine != "terraform" && engine != "tofu") {
             wrong.push(("engine", "Engine must be terraform or tofu"));
@@ -144,7 +141,15 @@ impl Attributes {
     }
 
     /// Carries the request over to a workspace. What it inherits is right only after it was stored and read again.
-    pub(super) fn apply(self, workspace: &mut Workspace, settings: &mut Settings, now: Timestamp) {
+    ///
+    /// # Errors
+    /// 422 for an execution mode and an agent pool that do not go together.
+    pub(super) fn apply(
+        self,
+        workspace: &mut Workspace,
+        settings: &mut Settings,
+        now: Timestamp,
+    ) -> Result<()> {
         fn set<T>(to: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *to = value;
@@ -158,12 +163,21 @@ impl Attributes {
         let mode = self
             .execution_mode
             .or_else(|| self.operations.map(|on| if on { "remote" } else { "local" }.to_owned()));
-        workspace.overwrites_execution_mode = match self.setting_overwrites.execution_mode {
-            _ if mode.is_some() => true,
-            Some(own) => own,
-            None => workspace.overwrites_execution_mode,
-        };
-        set(&mut workspace.execution_mode, mode);
+        let said = execution::overwrites(
+            self.setting_overwrites.execution_mode,
+            self.setting_overwrites.agent_pool,
+        )?;
+        // A mode that is named is its own.
+        let own = if mode.is_some() { Some(true) } else { said };
+        let holds =
+            Execution { mode: workspace.execution_mode.clone(), pool: workspace.agent_pool_id.clone() };
+        let before = workspace.overwrites_execution_mode.then(|| holds.clone());
+        let asked = execution::Asked { mode, pool: self.agent_pool_id, own };
+        let after = execution::settle(before, holds, asked, OF_WORKSPACES)?;
+        workspace.overwrites_execution_mode = after.is_some();
+        if let Some(after) = after {
+            (workspace.execution_mode, workspace.agent_pool_id) = (after.mode, after.pool);
+        }
         set(&mut workspace.engine, self.engine);
         set(&mut workspace.terraform_version, self.terraform_version);
         self.working_directory.apply_or(&mut workspace.working_directory, String::new());
@@ -207,6 +221,7 @@ impl Attributes {
             }
             (Patch::Absent, Patch::Absent) => {}
         }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use db::Arg;
 use http_api::{Cx, Linkage, Resource, Result};
 use kernel::{
     Timestamp,
-    ids::{ConfigurationVersionId, RunId, SshKeyId, StateVersionId},
+    ids::{AgentPoolId, ConfigurationVersionId, RunId, SshKeyId, StateVersionId},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -147,7 +147,10 @@ pub fn document(workspace: &Workspace, grants: &Grants) -> Resource {
                 workspace.current_state_version_id.as_ref().map(StateVersionId::as_str),
             ),
         )
-        .relate("agent-pool", Linkage::None)
+        .relate(
+            "agent-pool",
+            Linkage::maybe("agent-pools", workspace.agent_pool_id.as_ref().map(AgentPoolId::as_str)),
+        )
         .relate("ssh-key", Linkage::maybe("ssh-keys", workspace.ssh_key_id.as_ref().map(SshKeyId::as_str)))
         .relate("data-retention-policy", DataRetention::linkage(workspace.data_retention.as_deref()))
         .relate("readme", Linkage::None)
