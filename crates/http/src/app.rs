@@ -3,6 +3,14 @@
 use crate::{
     audit::Trail, auth::Identities, changes::Changes, idempotency::Keys, include::Loaders, limit::Limit,
     origin::Network, signing::Signing, site::Site,
+    audit::Trail,
+    auth::Identities,
+    idempotency::Keys,
+    include::Loaders,
+    limit::Limit,
+    origin::{Network, Ranges},
+    signing::Signing,
+    site::Site,
 };
 use blob::{
     keys::{DataKey, RootKey},
@@ -42,6 +50,8 @@ impl std::fmt::Debug for App {
 pub struct Settings {
     /// The address that clients use, without a trailing slash: `https://host[:port]`.
     pub url: String,
+    /// The networks of [`crate::origin::Ranges`], as the operator has said.
+    pub ranges: Ranges,
     /// Bytes of a configuration archive as uploaded.
     pub upload_bytes: u64,
     /// Bytes of a JSON request body, except those that carry a state.
@@ -83,6 +93,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             url: "https://localhost:8443".to_owned(),
+            ranges: Ranges::default(),
             upload_bytes: 100 << 20,
             json_body_bytes: 4 << 20,
             state_bytes: 256 << 20,

@@ -5,6 +5,7 @@
 //! the header says nothing.
 
 use axum::http::{Extensions, HeaderMap};
+use kernel::Timestamp;
 use std::{fmt, net::IpAddr, str::FromStr};
 
 /// The address of a request's peer, which the listener puts among the request's extensions.
@@ -38,6 +39,43 @@ impl FromStr for Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// Who talks to whom, by networks: for people who set up firewalls around the server. Only the operator knows.
+#[derive(Clone, Debug, Default)]
+pub struct Ranges {
+    /// Of each kind, in the operator's order.
+    pub networks: Vec<(RangeKind, Network)>,
+    /// Since when they are so.
+    pub since: Timestamp,
+}
+
+/// What a network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeKind {
+    /// Clients reach the API there.
+    Api,
+    /// Notifications come from there.
+    Notifications,
+    /// Requests of policies come from there.
+    Sentinel,
+    /// Requests to version control come from there.
+    Vcs,
+}
+
+impl RangeKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Api, Self::Notifications, Self::Sentinel, Self::Vcs];
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Notifications => "notifications",
+            Self::Sentinel => "sentinel",
+            Self::Vcs => "vcs",
+        }
     }
 }
 

@@ -52,6 +52,17 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 
+    /// `Sun, 24 May 2026 07:38:04 GMT`: the dates of HTTP's headers.
+    pub fn http_date(self) -> String {
+        self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// Reads a date of HTTP's headers.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let date = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S GMT", text).ok()?.to_datetime().ok()?;
+        jiff::tz::Offset::UTC.to_timestamp(date).ok().map(|t| Self(t.as_microsecond()))
+    }
+
     fn civil(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
@@ -66,6 +77,14 @@ mod tests {
         let at = |text: &str| Timestamp::parse(text).unwrap();
         assert_eq!(at("2026-11-24T07:38:04Z").plus_years(2), at("2028-11-24T07:38:04Z"));
         assert_eq!(at("2028-02-29T07:38:04Z").plus_years(2), at("2030-02-28T07:38:04Z"));
+    }
+
+    #[test]
+    fn dates_of_headers_are_read_as_they_are_written() {
+        let at = Timestamp::parse("2026-05-24T07:38:04Z").unwrap();
+        assert_eq!(at.http_date(), "Sun, 24 May 2026 07:38:04 GMT");
+        assert_eq!(Timestamp::parse_http_date(&at.http_date()), Some(at));
+        assert_eq!(Timestamp::parse_http_date("2026-05-24"), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     outside, tls,
 };
 use blob::keys::RootKey;
-use http_api::{App, Settings, signing};
+use http_api::{App, Settings, origin::Ranges, signing};
 use kernel::{Env, Secret};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runner::{engine::EngineConfig, sandbox::SandboxConfig};
@@ -171,9 +171,9 @@ pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Res
         postgres: options.database.postgres()?,
         connections: options.database_connections,
         root_key: root_key(dir, &env)?,
-        env,
         settings: Settings {
             url: url.to_owned(),
+            ranges: Ranges { networks: options.ip_range.clone(), since: env.now() },
             upload_bytes: options.upload_limit,
             json_body_bytes: usize_of(options.body_limit),
             state_bytes: usize_of(options.state_limit),
@@ -190,6 +190,7 @@ pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Res
             pasted_tokens: options.terraform_login == TerraformLogin::Paste,
             ..Settings::default()
         },
+        env,
         runners: options.runners.unwrap_or_else(processors),
         engines: engine_config(options, dir),
         sandbox: SandboxConfig {

@@ -11,9 +11,9 @@ pub use database::DatabaseSource;
 pub use layers::parse;
 
 use clap::Parser;
-use http_api::origin::Network;
+use http_api::origin::{Network, RangeKind};
 use std::{path::PathBuf, time::Duration};
-use values::{parse_address, parse_duration, parse_number, parse_size, parse_tls, parse_url};
+use values::{parse_address, parse_duration, parse_number, parse_range, parse_size, parse_tls, parse_url};
 
 const LIMITS: &str = "Limits (times as 90s, 15m, 1h30m, 2d; sizes as 64KiB, 100MiB, 1GiB)";
 
@@ -46,6 +46,17 @@ pub struct ServeOptions {
         help_heading = "Where"
     )]
     pub trusted_proxy: Vec<Network>,
+    /// Network that GET /api/meta/ip-ranges names, for firewalls: where clients reach the API (api=203.0.113.7), or from
+    /// where the server calls others (notifications=, sentinel=, vcs=) (repeatable, or separated by commas)
+    #[arg(
+        long,
+        value_name = "KIND=CIDR",
+        env = "FERROFORM_IP_RANGE",
+        value_delimiter = ',',
+        value_parser = parse_range,
+        help_heading = "Where"
+    )]
+    pub ip_range: Vec<(RangeKind, Network)>,
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseSource,

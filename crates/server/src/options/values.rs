@@ -2,12 +2,23 @@
 
 use super::Tls;
 use axum::http::Uri;
+use http_api::origin::{Network, RangeKind};
 use std::{net::SocketAddr, time::Duration};
 
 /// `127.0.0.1:8443`, `[::]:443`.
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8443 or [::]:443".to_owned())
+}
+
+/// `api=203.0.113.0/24`.
+pub(super) fn parse_range(text: &str) -> Result<(RangeKind, Network), String> {
+    let wrong = || {
+        "expected api=, notifications=, sentinel= or vcs=, and a network such as 203.0.113.0/24".to_owned()
+    };
+    let (kind, network) = text.split_once('=').ok_or_else(wrong)?;
+    let kind = RangeKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(wrong)?;
+    Ok((kind, network.parse()?))
 }
 
 /// `https://host[:port]`, returned without a slash at its end.

@@ -7,6 +7,7 @@ mod engineless;
 mod greeting;
 mod health;
 mod house;
+mod ip_ranges;
 mod limit;
 mod manual;
 mod mistakes;
