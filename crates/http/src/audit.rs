@@ -199,6 +199,44 @@ pub fn who(actor: &Actor) -> (Who, TokenShown) {
     (Who { id: actor.user_id().to_string(), name }, token)
 }
 
+/// Does the work of a command that changes something on the server's own machine, with its entry in the same
+/// transaction. The next server, or the one that runs, links it into the chain: only it knows which rows are whose.
+///
+/// `by` is the system's user, `command` what was typed, without its arguments (`ferroform token revoke`); `kind` and `id` say what is changed, where
+/// the work does not say it itself.
+///
+/// # Errors
+/// Those of the work.
+pub async fn command<T>(
+    app: &App,
+    by: &str,
+    operation: &'static str,
+    command: &'static str,
+    (kind, id): (&str, &str),
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    if !app.settings.audited {
+        return work.await;
+    }
+    let asked = Asked {
+        id: app.env.base58(16).into(),
+        operation,
+        method: entry::command(),
+        path: command,
+        params: Vec::new(),
+        address: None,
+        who: Some(Who { id: "operator".to_owned(), name: Some(by.to_owned()) }),
+        token: None,
+    };
+    let noted = Noted {
+        resource: Some(ResourceNamed { kind: kind.to_owned(), id: id.to_owned() }),
+        ..Noted::default()
+    };
+    let observed = Arc::new(Observed { app: app.clone(), asked, noted: Mutex::new(noted), earlier: None });
+    let witnessed = Witnessed::new(Everything { observed: Some(observed.clone()), also: None });
+    CURRENT.scope(observed, witnessed.during(work)).await
+}
+
 /// Does the work of a request that may change something, with its entry.
 ///
 /// `also` says further statements that belong into the transaction of the change.

@@ -6,7 +6,7 @@ use crate::{
     options::{self, ServeOptions},
 };
 use accounts::tokens;
-use http_api::App;
+use http_api::{App, audit};
 use kernel::{Env, Timestamp};
 use serde_json::json;
 use std::{ffi::OsString, io::Write, path::PathBuf};
@@ -71,7 +71,10 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
     let (app, json) = (args.server.open().await?, args.server.json);
     match args.command {
         TokenCommand::Create { user, description, days } => {
-            let (id, text) = tokens::create_for(&app, &user, &description, days).await.map_err(|e| {
+            let making = tokens::create_for(&app, &user, &description, days);
+            let of = ("users", user.as_str());
+            let made = audited(&app, "command.token.create", "ferroform token create", of, making).await;
+            let (id, text) = made.map_err(|e| {
                 if matches!(e, kernel::Error::NotFound) {
                     format!("there is no user {user}")
                 } else {
@@ -92,7 +95,10 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                     format!("there is no token {id}; `ferroform token list` shows those there are").into()
                 );
             }
-            tokens::revoke(&app, &id.as_str().into()).await?;
+            let token = id.as_str().into();
+            let of = ("authentication-tokens", id.as_str());
+            let revoking = tokens::revoke(&app, &token);
+            audited(&app, "command.token.revoke", "ferroform token revoke", of, revoking).await?;
             if json { say(&json!({ "revoked": id }).to_string()) } else { note(&format!("revoked {id}")) }
         }
     }
@@ -132,6 +138,23 @@ fn list(all: &[tokens::Listed], as_json: bool) {
             t.description
         ));
     }
+}
+
+/// Does what a command does, with its entry in the audit trail.
+pub(crate) async fn audited<T>(
+    app: &App,
+    operation: &'static str,
+    command: &'static str,
+    of: (&str, &str),
+    work: impl Future<Output = kernel::Result<T>>,
+) -> kernel::Result<T> {
+    let own = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let own = own.map_or_else(|| format!("uid {}", nix::unistd::getuid()), |user| user.name);
+    let by = match std::env::var("SUDO_USER") {
+        Ok(who) if !who.is_empty() => format!("{who} (as {own})"),
+        _ => own,
+    };
+    audit::command(app, &by, operation, command, of, work).await
 }
 
 impl ServerArgs {

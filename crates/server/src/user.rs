@@ -2,7 +2,7 @@
 
 use crate::{
     boot::Failure,
-    commands::{ServerArgs, note, say},
+    commands::{ServerArgs, audited, note, say},
 };
 use accounts::{bootstrap, passwords, people, sign_in};
 use http_api::App;
@@ -76,7 +76,10 @@ pub async fn user(args: UserArgs) -> Result<(), Failure> {
     };
     match args.command {
         UserCommand::Create { name, email, site_admin } => {
-            people::create(&app, &name, &email, site_admin).await.map_err(|e| plainly(e, &name))?;
+            let making = people::create(&app, &name, &email, site_admin);
+            let made =
+                audited(&app, "command.user.create", "ferroform user create", ("users", &name), making).await;
+            made.map_err(|e| plainly(e, &name))?;
             done(&name, "made");
             if !as_json {
                 note(&format!("let them sign in with: ferroform user link {name}"));
@@ -86,16 +89,26 @@ pub async fn user(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Password { name } => {
             people::find(&app, &name).await.map_err(|e| plainly(e, &name))?;
             let password = read_password(&name).await?;
-            people::set_password(&app, &name, &password).await.map_err(|e| plainly(e, &name))?;
+            let setting = people::set_password(&app, &name, &password);
+            let of = ("users", name.as_str());
+            let set = audited(&app, "command.user.password", "ferroform user password", of, setting).await;
+            set.map_err(|e| plainly(e, &name))?;
             done(&name, "set the password of");
         }
         UserCommand::Link { name, url } => link(&app, &name, url, as_json).await?,
         UserCommand::Suspend { name } => {
-            people::suspend(&app, &name, true).await.map_err(|e| plainly(e, &name))?;
+            let suspending = people::suspend(&app, &name, true);
+            let of = ("users", name.as_str());
+            let changed =
+                audited(&app, "command.user.suspend", "ferroform user suspend", of, suspending).await;
+            changed.map_err(|e| plainly(e, &name))?;
             done(&name, "suspended");
         }
         UserCommand::Resume { name } => {
-            people::suspend(&app, &name, false).await.map_err(|e| plainly(e, &name))?;
+            let resuming = people::suspend(&app, &name, false);
+            let of = ("users", name.as_str());
+            let changed = audited(&app, "command.user.resume", "ferroform user resume", of, resuming).await;
+            changed.map_err(|e| plainly(e, &name))?;
             done(&name, "ended the suspension of");
         }
     }
@@ -123,7 +136,9 @@ async fn link(app: &App, name: &str, url: Option<String>, as_json: bool) -> Resu
             .await?
             .ok_or("the server was never started with this data: say its address with --url")?,
     };
-    let secret = sign_in::make_link(app, name).await.map_err(|e| plainly(e, name))?;
+    let making = sign_in::make_link(app, name);
+    let made = audited(app, "command.user.link", "ferroform user link", ("users", name), making).await;
+    let secret = made.map_err(|e| plainly(e, name))?;
     let link = format!("{url}/sign-in/link/{}", secret.expose());
     if as_json {
         say(&json!({ "user": name, "url": link, "seconds": sign_in::LINK_SECONDS }).to_string());

@@ -322,7 +322,8 @@ impl Trail {
             before: before.map(|document| entry::document(&document)).unwrap_or_default(),
             after: outcome.after.map(|document| entry::document(&document)).unwrap_or_default(),
         };
-        entry.status = outcome.status;
+        // A command has no answer; that it is here says that it was carried out.
+        entry.status = outcome.status.or(entry.status);
         entry.shown_by(&changes);
         Some((entry, changes))
     }

@@ -26,7 +26,7 @@ pub struct Entry {
     pub address: Option<String>,
     /// The operation's name in the operation table.
     pub operation: String,
-    /// HTTP method.
+    /// HTTP method, or `COMMAND` for one on the server's own machine.
     pub method: String,
     /// The operation's path, as declared.
     pub path: String,
@@ -101,7 +101,7 @@ impl Entry {
             method: asked.method.to_string(),
             path: asked.path.to_owned(),
             resource: ResourceChanged { kind: named.kind, id: named.id, action: action(asked) },
-            status: None,
+            status: (asked.method == command()).then_some(200),
         }
     }
 
@@ -135,7 +135,15 @@ fn by_path(asked: &Asked) -> ResourceNamed {
     }
 }
 
+/// What stands for the method of a command on the server's own machine.
+pub(super) fn command() -> Method {
+    Method::from_bytes(b"COMMAND").expect("a word of capitals is a method")
+}
+
 fn action(asked: &Asked) -> String {
+    if asked.method == command() {
+        return asked.path.rsplit(' ').next().unwrap_or_default().to_owned();
+    }
     if let Some((_, action)) = asked.path.split_once("/actions/") {
         return action.to_owned();
     }

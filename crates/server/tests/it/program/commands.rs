@@ -1,7 +1,7 @@
 //! Options and their sources, `doctor`, `token`, `version`.
 
 use super::{Server, client, ferroform, place, words};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
 
 /// What `doctor` finds, by the name of the check.
@@ -137,6 +137,28 @@ async fn a_token_is_made_listed_and_revoked_beside_a_running_server() {
     assert!(token(&["list"]).as_array().unwrap().iter().any(|row| row["id"] == id));
     token(&["revoke", id]);
     assert!(!token(&["list"]).as_array().unwrap().iter().any(|row| row["id"] == id));
+    let trail = client(None).get(format!("{}/api/v2/admin/audit-trail", server.url));
+    let own = fs::read_to_string(data.join("admin-token")).unwrap();
+    let trail: Value = trail.bearer_auth(own.trim()).send().await.unwrap().json().await.unwrap();
+    let entries: Vec<_> = trail["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["resource"]["meta"]["method"] == "COMMAND")
+        .map(|entry| (entry["resource"]["action"].clone(), entry["resource"]["id"].clone()))
+        .collect();
+    assert_eq!(entries, [(json!("create"), json!(id)), (json!("revoke"), json!(id))]);
+    let first = trail["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|e| e["resource"]["meta"]["method"] == "COMMAND")
+        .unwrap();
+    assert_eq!(
+        (&first["auth"]["accessor_id"], &first["resource"]["meta"]["status"]),
+        (&json!("operator"), &json!(200))
+    );
+    assert!(!trail.to_string().contains(text));
     let mut wrong = ferroform(&["token", "revoke", id, "--data-dir"]);
     assert_eq!(wrong.arg(&data).output().unwrap().status.code(), Some(1), "it is not there any more");
 }
