@@ -113,6 +113,38 @@ async fn index(cx: Cx) -> Result<Reply> {
     cx.page_of(Paged { items, page, total: Some(total) }, &["user", "teams", "organization"]).await
 }
 
+/// The memberships of those who are in a team, for whoever sees the team.
+pub(crate) async fn of_team(cx: Cx) -> Result<Reply> {
+    let (team, _) = teams::find(&cx, cx.path("id")).await?;
+    let page = cx.page();
+    let condition = "JOIN team_members t ON t.user_id = m.user_id AND t.team_id = $1
+        WHERE m.organization_id = $2 AND ($3 IS NULL OR m.status = $3) AND ($4 IS NULL OR u.service = $4)";
+    let service = match cx.query("filter[is_service_account]") {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    };
+    let status = cx.query("filter[status]").filter(|status| !status.is_empty());
+    let mut values = args![&team.id, &team.organization_id, status, service];
+    let count = format!(
+        "SELECT COUNT(*) FROM organization_memberships m JOIN users u ON u.id = m.user_id {condition}"
+    );
+    let total: Option<(i64,)> = cx.app.db.one(db::AssertSqlSafe(count), values.clone()).await?;
+    let order = match cx.query("sort").unwrap_or_default() {
+        "status" => "m.status, m.created_at, m.id",
+        "-status" => "m.status DESC, m.created_at, m.id",
+        _ => "m.created_at, m.id",
+    };
+    values.extend(args![page.limit(), page.offset()]);
+    let sql = format!("{SELECT} {condition} ORDER BY {order} LIMIT $5 OFFSET $6");
+    let rows: Vec<Membership> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+    let mut items = Vec::new();
+    for row in &rows {
+        items.push(document(&cx.app, row).await?);
+    }
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["user", "teams", "organization"]).await
+}
+
 async fn mine(cx: Cx) -> Result<Reply> {
     let id = cx.actor()?.user_id().clone();
     let rows: Vec<Membership> = cx

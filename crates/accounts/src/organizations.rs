@@ -204,6 +204,13 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/organizations", "accounts.organizations.create", create)
         .op(Method::GET, "/organizations/{organization}", "accounts.organizations.read", read)
         .op(Method::PATCH, "/organizations/{organization}", "accounts.organizations.update", update)
+        .op(Method::PUT, "/organizations/{organization}", "accounts.organizations.put", update)
+        .op(
+            Method::GET,
+            "/organizations/{organization}/relationships/module-producers",
+            "accounts.module-producers.list",
+            producers,
+        )
         .op(Method::DELETE, "/organizations/{organization}", "accounts.organizations.delete", delete)
         .op(
             Method::GET,
@@ -540,6 +547,23 @@ pub(crate) async fn remove(app: &App, granted: &Organization) -> Result<()> {
     tx.commit().await?;
     app.identities.forget();
     Ok(())
+}
+
+/// The organizations that let this one use their private modules, by their names alone.
+async fn producers(cx: Cx) -> Result<Reply> {
+    let (organization, _) = find(&cx, cx.path("organization")).await?;
+    let page = cx.page();
+    let count = "SELECT COUNT(*) FROM module_consumers WHERE consumer_id = $1";
+    let total: Option<(i64,)> = cx.app.db.one(count, args![&organization.id]).await?;
+    let sql = "SELECT o.id, o.name FROM module_consumers m JOIN organizations o ON o.id = m.organization_id
+               WHERE m.consumer_id = $1 ORDER BY o.name LIMIT $2 OFFSET $3";
+    let values = args![&organization.id, page.limit(), page.offset()];
+    let rows: Vec<(OrganizationId, String)> = cx.app.db.all(sql, values).await?;
+    let named = |(id, name): (OrganizationId, String)| {
+        Resource::new("organizations", name.as_str(), &json!({ "name": name, "external-id": id }))
+    };
+    let items = rows.into_iter().map(named).collect();
+    cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &[]).await
 }
 
 async fn read_retention(cx: Cx) -> Result<Reply> {

@@ -6,7 +6,7 @@
 
 use crate::{
     feature_sets::{Entitlement, entitled},
-    organizations, scim, users,
+    memberships, organizations, scim, users,
 };
 use authz::{Actor, Grants, InOrganization, OrganizationAccess, document::TeamFacts, perm};
 use axum::http::Method;
@@ -72,6 +72,12 @@ pub fn routes() -> Routes {
         .op(Method::DELETE, "/teams/{id}", "accounts.teams.delete", delete)
         .op(Method::POST, "/teams/{id}/relationships/users", "accounts.team-members.add", add_users)
         .op(Method::DELETE, "/teams/{id}/relationships/users", "accounts.team-members.remove", remove_users)
+        .op(
+            Method::GET,
+            "/teams/{id}/relationships/organization-memberships",
+            "accounts.team-memberships.list",
+            memberships::of_team,
+        )
         .op(
             Method::POST,
             "/teams/{id}/relationships/organization-memberships",

@@ -110,6 +110,12 @@ pub fn routes() -> Routes {
             "accounts.team-tokens.list-organization",
             list_teams,
         )
+        .op(
+            Method::DELETE,
+            "/organizations/{organization}/team-tokens",
+            "accounts.team-tokens.delete-many",
+            delete_teams,
+        )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -538,6 +544,28 @@ async fn list_teams(cx: Cx) -> Result<Reply> {
     let tokens: Vec<Token> = cx.app.db.all(db::AssertSqlSafe(sql), managed).await?;
     let items = tokens.iter().map(|token| document(token, None)).collect();
     cx.page_of(kernel::Paged { items, page, total: total.map(|(n,)| n) }, &["created_by", "team"]).await
+}
+
+/// Revokes the team tokens that the request names, all of them or none.
+async fn delete_teams(mut cx: Cx) -> Result<Reply> {
+    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let mut named = Vec::new();
+    for member in cx.data_list().await? {
+        let token = by_id(&cx.app, &member.id.unwrap_or_default()).await?;
+        let team = token.team_id.filter(|_| token.organization_id.as_ref() == Some(&organization.id));
+        let (team, _) = teams::find(&cx, team.ok_or(Error::NotFound)?.as_str()).await?;
+        if !grants.manages_team_tokens(teams::facts(&cx, &team).await?) {
+            return Err(Error::NotFound);
+        }
+        named.push(token.id);
+    }
+    let mut tx = cx.app.db.begin().await?;
+    for id in &named {
+        tx.exec("DELETE FROM tokens WHERE id = $1", args![id]).await?;
+    }
+    tx.commit().await?;
+    cx.app.identities.forget();
+    Ok(Reply::no_content())
 }
 
 pub(crate) fn document(token: &Token, text: Option<&str>) -> Resource {

@@ -2,11 +2,12 @@
 //!
 //! Source: the Account and Users APIs; semantics.md §6.4. A caller sees the users that share an organization with them.
 
+use crate::{SignIns, passwords};
 use authz::Actor;
 use axum::http::Method;
 use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
-use kernel::{Timestamp, ids::UserId};
+use kernel::{Secret, Timestamp, ids::UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,6 +36,7 @@ const SELECT: &str =
 pub fn routes() -> Routes {
     Routes::new()
         .op(Method::GET, "/account/details", "accounts.account.read", account)
+        .op(Method::PATCH, "/account/password", "accounts.account.change-password", change_password)
         .op(Method::PATCH, "/account/update", "accounts.account.update", update)
         .op(Method::GET, "/users/{id}", "accounts.users.read", read)
 }
@@ -66,6 +68,40 @@ pub async fn by_ids(app: &App, ids: &[String]) -> Result<Vec<User>> {
 async fn account(cx: Cx) -> Result<Reply> {
     let id = cx.actor()?.user_id().to_string();
     let user = by_ids(&cx.app, &[id]).await?.pop().ok_or(Error::NotFound)?;
+    Ok(Reply::one(document(&cx, &user)?))
+}
+
+/// The attributes of this one are spelled with underscores.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Passwords {
+    current_password: Option<String>,
+    password: Option<String>,
+    password_confirmation: Option<String>,
+}
+
+/// Sets a person's own password, by the one that they have. All their sessions end.
+async fn change_password(mut cx: Cx) -> Result<Reply> {
+    let Actor::User { id, username, .. } = cx.actor()?.clone() else { return Err(Error::NotFound) };
+    let asked = cx.data::<Passwords>().await?.attributes;
+    let current = Secret::new(asked.current_password.unwrap_or_default());
+    let chosen = asked
+        .password
+        .map(Secret::new)
+        .ok_or_else(|| Error::invalid("password", "Password can't be blank"))?;
+    if asked.password_confirmation.is_some_and(|again| Secret::new(again) != chosen) {
+        return Err(Error::invalid("password_confirmation", "Password confirmation doesn't match Password"));
+    }
+    // Whoever has found a token may not try passwords with it.
+    let backoff = &cx.app.area::<SignIns>().backoff;
+    backoff.admit(&username, None, cx.app.now()).map_err(Error::TooManyRequests)?;
+    if current.expose().len() > passwords::LONGEST || !passwords::verify(&cx.app, Some(&id), &current).await?
+    {
+        return Err(Error::invalid("current_password", "Current password is not right"));
+    }
+    backoff.succeeded(&username, None, cx.app.now());
+    passwords::set(&cx.app, &id, &username, &chosen, None).await?;
+    let user = by_ids(&cx.app, &[id.to_string()]).await?.pop().ok_or(Error::NotFound)?;
     Ok(Reply::one(document(&cx, &user)?))
 }
 
@@ -138,7 +174,8 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
         "two-factor": { "enabled": false, "verified": false },
         "permissions": {
             "can-create-organizations": may_create_organizations(cx, user), "can-view-settings": myself, "can-change-email": myself,
-            "can-change-username": myself, "can-change-password": false, "can-manage-sessions": myself && !user.service,
+            "can-change-username": myself, "can-change-password": myself && !user.service,
+            "can-manage-sessions": myself && !user.service,
             "can-manage-sso-identities": false, "can-manage-user-tokens": myself && !user.service,
             "can-update-user": myself && !user.service, "can-reenable-2fa-by-unlinking": false,
             "can-manage-hcp-account": false,

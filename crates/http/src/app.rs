@@ -1,10 +1,9 @@
 //! What every handler and background task may use: one cheap handle.
 
 use crate::{
-    audit::Trail, auth::Identities, changes::Changes, idempotency::Keys, include::Loaders, limit::Limit,
-    origin::Network, signing::Signing, site::Site,
     audit::Trail,
     auth::Identities,
+    changes::Changes,
     idempotency::Keys,
     include::Loaders,
     limit::Limit,

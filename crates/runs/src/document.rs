@@ -51,6 +51,7 @@ pub const INCLUDES: &[&str] = &[
 pub fn routes() -> Routes {
     Routes::new()
         .op(Method::POST, "/runs", "runs.runs.create", create::create)
+        .op(Method::GET, "/runs", "runs.runs.list-by-query", list_named)
         .op(Method::GET, "/runs/{id}", "runs.runs.read", read)
         .op(Method::GET, "/workspaces/{id}/runs", "runs.runs.list", list_workspace)
         .op(
@@ -379,13 +380,32 @@ async fn page(cx: &Cx, filter: Filter, counted: bool, order: &str) -> Result<Rep
     cx.page_of(Paged { items, page, total }, INCLUDES).await
 }
 
+/// The runs of the workspace that the query names, which is to be of the organization that it names.
+async fn list_named(cx: Cx) -> Result<Reply> {
+    let wanted = cx.query("workspace_id").filter(|id| !id.is_empty()).ok_or_else(|| {
+        Error::bad_request(
+            "bad request",
+            "say whose runs: workspace_id=WORKSPACE&organization_name=ORGANIZATION",
+        )
+    })?;
+    let (workspace, _) = workspaces::workspaces::granted_by_id::<perm::ReadRun>(&cx, wanted).await?;
+    if cx.query("organization_name").is_some_and(|name| !name.is_empty() && name != workspace.organization) {
+        return Err(Error::NotFound);
+    }
+    list_of(&cx, &workspace).await
+}
+
 async fn list_workspace(cx: Cx) -> Result<Reply> {
     let (workspace, _) = workspaces::workspaces::granted::<perm::ReadRun>(&cx).await?;
+    list_of(&cx, &workspace).await
+}
+
+async fn list_of(cx: &Cx, workspace: &Workspace) -> Result<Reply> {
     let mut filter = Filter { conditions: vec![], values: vec![] };
     filter.add("r.workspace_id = {}", &workspace.id);
-    filter.ask(&cx)?;
+    filter.ask(cx)?;
     // Newest first: the command line counts what comes after its run as ahead of it.
-    page(&cx, filter, true, "r.number DESC").await
+    page(cx, filter, true, "r.number DESC").await
 }
 
 async fn list_organization(cx: Cx) -> Result<Reply> {

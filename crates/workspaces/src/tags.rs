@@ -30,7 +30,15 @@ const MOST: usize = 10;
 
 /// The operations on tags.
 pub fn routes() -> Routes {
+    let of_workspace = "/workspaces/{id}/relationships/tag-bindings";
+    let of_project = "/projects/{id}/relationships/tag-bindings";
     let routes = flat::routes()
+        .op(Method::GET, of_workspace, "workspaces.tag-bindings.list-related", list_of_workspace)
+        .op(Method::POST, of_workspace, "workspaces.tag-bindings.add", add_to_workspace)
+        .op(Method::PATCH, of_workspace, "workspaces.tag-bindings.replace", replace_of_workspace)
+        .op(Method::GET, of_project, "workspaces.project-tag-bindings.list-related", list_of_project)
+        .op(Method::POST, of_project, "workspaces.project-tag-bindings.add", add_to_project)
+        .op(Method::PATCH, of_project, "workspaces.project-tag-bindings.replace", replace_of_project)
         .op(Method::GET, "/workspaces/{id}/tag-bindings", "workspaces.tag-bindings.list", list_of_workspace)
         .op(
             Method::PATCH,
@@ -402,6 +410,39 @@ async fn bind_to_workspace(mut cx: Cx) -> Result<Reply> {
     bind_within_limit(&cx.app, &mut tx, &held.organization_id, bearer, &pairs).await?;
     tx.commit().await?;
     answer(&cx, bearer, &pairs).await
+}
+
+/// Sets what the request names, as the relationship does: without an answer.
+async fn add_to_workspace(cx: Cx) -> Result<Reply> {
+    bind_to_workspace(cx).await.map(|_| Reply::no_content())
+}
+
+async fn add_to_project(cx: Cx) -> Result<Reply> {
+    bind_to_project(cx).await.map(|_| Reply::no_content())
+}
+
+/// Sets what the request names in place of all that there is.
+async fn replace_of_workspace(mut cx: Cx) -> Result<Reply> {
+    let (workspace, _) = granted::<perm::UpdateWorkspace>(&cx).await?;
+    let pairs = pairs(&cx.data_list().await?)?;
+    let mut tx = cx.app.db.begin().await?;
+    let held = hold(&mut tx, &workspace.id).await?;
+    let bearer = Bearer::Workspace(&held.id);
+    unbind(&mut tx, bearer, None).await?;
+    bind_within_limit(&cx.app, &mut tx, &held.organization_id, bearer, &pairs).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+async fn replace_of_project(mut cx: Cx) -> Result<Reply> {
+    let project = projects::updatable(&cx).await?;
+    let pairs = pairs(&cx.data_list().await?)?;
+    let mut tx = cx.app.db.begin().await?;
+    let bearer = Bearer::Project(&project.id);
+    unbind(&mut tx, bearer, None).await?;
+    bind_within_limit(&cx.app, &mut tx, &project.organization_id, bearer, &pairs).await?;
+    tx.commit().await?;
+    Ok(Reply::no_content())
 }
 
 async fn bind_within_limit(

@@ -71,6 +71,7 @@ pub fn routes() -> Routes {
         .op(Method::POST, all, "workspaces.variable-sets.create", create)
         .op(Method::GET, "/varsets/{id}", "workspaces.variable-sets.read", read)
         .op(Method::PATCH, "/varsets/{id}", "workspaces.variable-sets.update", update)
+        .op(Method::POST, "/varsets/{id}", "workspaces.variable-sets.update-by-post", update)
         .op(Method::DELETE, "/varsets/{id}", "workspaces.variable-sets.delete", delete)
         .op(Method::GET, "/projects/{id}/varsets", "workspaces.variable-sets.list-of-project", of_project)
         .op(

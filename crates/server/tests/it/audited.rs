@@ -35,12 +35,16 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
     match operation {
         "accounts.account.update" => attributes(json!({ "email": "new@example.com" })),
         "accounts.organizations.create" => attributes(json!({ "name": "made", "email": "a@example.com" })),
-        "accounts.organizations.update" => attributes(json!({ "email": "new@example.com" })),
+        "accounts.organizations.update" | "accounts.organizations.put" => {
+            attributes(json!({ "email": "new@example.com" }))
+        }
         "accounts.admin-subscription.set" => {
             let set = json!({ "data": one("feature-sets", "fs-enterprise") });
             json!({ "data": { "relationships": { "feature-set": set } } })
         }
-        "workspaces.agent-pools.create" | "workspaces.agent-pools.update" => attributes(json!({ "name": "made" })),
+        "workspaces.agent-pools.create" | "workspaces.agent-pools.update" => {
+            attributes(json!({ "name": "made" }))
+        }
         "accounts.admin-organizations.update" => attributes(json!({ "workspace-limit": 9 })),
         "accounts.memberships.create" => attributes(json!({ "email": "somebody@example.com" })),
         "accounts.teams.create"
@@ -65,7 +69,8 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         "workspaces.workspaces.update"
         | "workspaces.workspaces.update-by-name"
         | "workspaces.projects.update"
-        | "workspaces.variable-sets.update" => attributes(json!({ "description": "new" })),
+        | "workspaces.variable-sets.update"
+        | "workspaces.variable-sets.update-by-post" => attributes(json!({ "description": "new" })),
         "workspaces.variables.create" | "workspaces.variable-sets.create-variable" => {
             attributes(json!({ "key": "made", "value": "v", "category": "terraform" }))
         }
@@ -106,7 +111,12 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         "workspaces.workspace-tags.remove" | "workspaces.tags.delete" => {
             json!({ "data": [one("tags", id("tags"))] })
         }
-        "workspaces.tag-bindings.update" | "workspaces.project-tag-bindings.update" => {
+        "workspaces.tag-bindings.update"
+        | "workspaces.tag-bindings.add"
+        | "workspaces.tag-bindings.replace"
+        | "workspaces.project-tag-bindings.add"
+        | "workspaces.project-tag-bindings.replace"
+        | "workspaces.project-tag-bindings.update" => {
             json!({ "data": [{ "type": "tag-bindings", "attributes": { "key": "env", "value": "prod" } }] })
         }
         "state.versions.create" => states::inline(7, "m", &states::state(7, "m", "x"), json!({})),

@@ -11,6 +11,7 @@ mod administration;
 mod agent_pools;
 mod audit;
 mod audited;
+mod documented;
 mod examples;
 mod exec;
 mod feature_sets;
