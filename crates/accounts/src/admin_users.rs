@@ -1,10 +1,11 @@
-//! Users as the administrators of the whole installation see them: listed, suspended, made site admins, deleted.
+//! Users as the administrators of the whole installation see them: listed, suspended, made site admins, rid of a second factor
+//! that they have lost, deleted.
 //!
 //! The last site admin who is not suspended stays one: without, nobody could let anybody in. What a deleted user has made
 //! (runs, states, comments) stays, without a name. Only site admins; for everybody else these operations do not exist.
 //! Source: the Admin Users API.
 
-use crate::{admin_organizations::only_site_admins, people, users};
+use crate::{admin_organizations::only_site_admins, people, two_factor, users};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
 use http_api::{Cx, Error, Linkage, Reply, Resource, Result, Routes};
@@ -15,12 +16,14 @@ use std::collections::HashMap;
 /// The operations on users for site admins.
 pub fn routes() -> Routes {
     let (post, list) = (Method::POST, "/admin/users");
+    let disable = "/admin/users/{id}/actions/disable_two_factor";
     Routes::new()
         .op(Method::GET, list, "accounts.admin-users.list", index)
         .op(Method::DELETE, "/admin/users/{id}", "accounts.admin-users.delete", delete)
         .op(post.clone(), "/admin/users/{id}/actions/suspend", "accounts.admin-users.suspend", suspend)
         .op(post.clone(), "/admin/users/{id}/actions/unsuspend", "accounts.admin-users.unsuspend", unsuspend)
         .op(post.clone(), "/admin/users/{id}/actions/grant_admin", "accounts.admin-users.grant-admin", grant)
+        .op(post.clone(), disable, "accounts.admin-users.disable-two-factor", disable_two_factor)
         .op(post, "/admin/users/{id}/actions/revoke_admin", "accounts.admin-users.revoke-admin", revoke)
 }
 
@@ -33,11 +36,14 @@ struct Row {
     suspended: bool,
     scim_username: Option<String>,
     scim_updated_at: Option<Timestamp>,
+    two_factor: bool,
 }
 
 const SELECT: &str =
     "SELECT u.id, u.username, u.email, u.site_admin, u.suspended, s.user_name AS scim_username,
-    s.updated_at AS scim_updated_at FROM users u LEFT JOIN scim_users s ON s.user_id = u.id";
+    s.updated_at AS scim_updated_at,
+    u.id IN (SELECT user_id FROM two_factors WHERE verified_at IS NOT NULL) AS two_factor
+    FROM users u LEFT JOIN scim_users s ON s.user_id = u.id";
 
 /// A filter that is `true`, `false`, or not there.
 fn flag(cx: &Cx, name: &str) -> Result<Option<bool>> {
@@ -95,7 +101,7 @@ async fn documents(cx: &Cx, rows: &[Row]) -> Result<Vec<Resource>> {
             let mut attributes = json!({
                 "username": row.username, "email": row.email, "avatar-url": null, "is-admin": row.site_admin,
                 "is-suspended": row.suspended, "is-service-account": false,
-                "two-factor": { "enabled": false, "verified": false },
+                "two-factor": { "enabled": row.two_factor, "verified": row.two_factor },
             });
             users::say_scim(cx, &mut attributes, row.scim_username.as_ref(), row.scim_updated_at);
             let of = organizations.remove(&row.id).unwrap_or_default();
@@ -135,6 +141,17 @@ async fn unsuspend(cx: Cx) -> Result<Reply> {
     let (mut tx, mut row) = begin(&cx).await?;
     people::set_suspended(&mut tx, &row.id, false).await?;
     row.suspended = false;
+    finish(&cx, tx, row).await
+}
+
+/// For who has lost their phone and their recovery codes.
+async fn disable_two_factor(cx: Cx) -> Result<Reply> {
+    let (mut tx, mut row) = begin(&cx).await?;
+    if !two_factor::remove(&mut tx, &row.id).await? {
+        let why = format!("{} does not have two-factor authentication enabled", row.username);
+        return Err(Error::bad_request("bad request", why));
+    }
+    row.two_factor = false;
     finish(&cx, tx, row).await
 }
 

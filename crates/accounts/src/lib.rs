@@ -1,7 +1,7 @@
 //! Who there is: users, organizations, memberships, teams and tokens; and how people sign in.
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`token_ttl_policies`],
-//! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
+//! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`two_factor`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
 //! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`],
 //! [`saml_settings`], [`scim`] (what an identity provider keeps here), [`audit_trail`].
 
@@ -28,6 +28,7 @@ pub mod sign_in;
 pub mod teams;
 pub mod token_ttl_policies;
 pub mod tokens;
+pub mod two_factor;
 pub mod users;
 
 use http_api::{Routes, include::Loaders};

@@ -26,9 +26,11 @@ struct Membership {
     email: String,
     status: String,
     created_at: Timestamp,
+    two_factor_required: bool,
 }
 
-const SELECT: &str = "SELECT m.id, m.organization_id, o.name AS organization, m.user_id, u.email, m.status, m.created_at
+const SELECT: &str = "SELECT m.id, m.organization_id, o.name AS organization, m.user_id, u.email, m.status, m.created_at,
+    o.settings LIKE '%\"two_factor_mandatory\"%' AS two_factor_required
   FROM organization_memberships m JOIN organizations o ON o.id = m.organization_id JOIN users u ON u.id = m.user_id";
 
 /// The operations on memberships.
@@ -289,7 +291,7 @@ async fn documents(app: &App, memberships: &[Membership]) -> Result<Vec<Resource
 fn shown(membership: &Membership, teams: Vec<String>) -> Resource {
     let attributes = json!({
         "status": membership.status, "email": membership.email, "created-at": membership.created_at.iso8601(),
-        "is-org-two-factor-required": false,
+        "is-org-two-factor-required": membership.two_factor_required,
     });
     Resource::new("organization-memberships", membership.id.as_str(), &attributes)
         .relate("user", Linkage::One("users", membership.user_id.to_string()))

@@ -16,7 +16,9 @@ use authz::{Actor, Grants, InOrganization, OrganizationAccess, perm};
 use axum::http::Method;
 use blob::keys::DataKey;
 use db::{FromRow, Tx, args};
-use http_api::{App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, include::Loaders};
+use http_api::{
+    App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, auth, include::Loaders,
+};
 use kernel::{
     Paged, Timestamp,
     ids::{AgentPoolId, OrganizationId, ProjectId, UserId},
@@ -73,6 +75,9 @@ impl InOrganization for Organization {
         &self.id
     }
 }
+
+/// The value of `collaborator-auth-policy` that asks a second factor of every member.
+pub(crate) const TWO_FACTOR_MANDATORY: &str = "two_factor_mandatory";
 
 /// The attributes that only the API reads; stored as one JSON document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -170,6 +175,11 @@ impl Attributes {
         }
         if self.email.as_ref().is_some_and(|email| !email.contains('@')) {
             wrong.push(("email".to_owned(), "Email is not a valid email address".to_owned()));
+        }
+        let policies = ["password", TWO_FACTOR_MANDATORY];
+        if self.collaborator_auth_policy.as_ref().is_some_and(|policy| !policies.contains(&policy.as_str())) {
+            let why = format!("Collaborator auth policy must be one of {}", policies.join(", "));
+            wrong.push(("collaborator-auth-policy".to_owned(), why));
         }
         for (name, minutes) in
             [("session-timeout", &self.session_timeout), ("session-remember", &self.session_remember)]
@@ -378,6 +388,9 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         ..Settings::default()
     };
     data.attributes.apply(&mut settings);
+    if settings.collaborator_auth_policy == TWO_FACTOR_MANDATORY {
+        ask_second_factor_of_caller(&cx).await?;
+    }
     let mut tx = cx.app.db.begin().await?;
     if taken(&mut tx, &name).await? {
         return Err(Error::invalid("name", "Name has already been taken"));
@@ -473,7 +486,11 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     let execution =
         execution::settle(Some(before.clone()), before.clone(), asked, DEFAULTS)?.unwrap_or(before);
     settings.default_execution_mode.clone_from(&execution.mode);
+    let mandatory = settings.collaborator_auth_policy == TWO_FACTOR_MANDATORY;
     data.attributes.apply(&mut settings);
+    if !mandatory && settings.collaborator_auth_policy == TWO_FACTOR_MANDATORY {
+        ask_second_factor_of_caller(&cx).await?;
+    }
     let mut tx = cx.app.db.begin().await?;
     if let Some(pool) = execution.pool.as_ref().filter(|_| other) {
         execution::usable(&mut tx, pool, &granted.id, execution::User::Organization, DEFAULTS).await?;
@@ -504,6 +521,17 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     cx.app.pulse();
     let (organization, grants) = find(&cx, &name).await?;
     Ok(Reply::one(document(&cx.app, &organization, &grants)))
+}
+
+/// Who asks a second factor of others has one: they would be the first to be refused.
+async fn ask_second_factor_of_caller(cx: &Cx) -> Result<()> {
+    let Actor::User { id, .. } = cx.actor()? else { return Ok(()) };
+    if auth::has_second_factor(&cx.app, id).await? {
+        return Ok(());
+    }
+    let why = "Collaborator auth policy can be two_factor_mandatory only when you have two-factor authentication yourself; \
+               set it up on your account page";
+    Err(Error::invalid("collaborator-auth-policy", why))
 }
 
 /// The settings of an organization, whose row is held until the transaction ends.
@@ -641,6 +669,7 @@ fn document(app: &App, organization: &Organization, grants: &Grants) -> Resource
         permissions: json!(grants.organization_document()),
         fair_run_queuing_enabled: true,
         saml_enabled: false,
+        // Whoever does not conform is refused before they see this.
         two_factor_conformant: true,
         plan_expired: subscription.has_ended(now),
         plan_expires_at: subscription.ends().map(Timestamp::iso8601),

@@ -1,6 +1,6 @@
 //! Users as the operator manages them: `ferroform user`; and what site admins must leave them.
 
-use crate::{memberships, passwords, sessions, users};
+use crate::{memberships, passwords, sessions, two_factor, users};
 use db::{FromRow, Tx, args};
 use http_api::{App, Error, Result};
 use kernel::{Secret, Timestamp, ids::UserId};
@@ -81,6 +81,21 @@ pub async fn set_password(app: &App, username: &str, password: &Secret) -> Resul
     passwords::set(app, &person.id, username, password, None).await?;
     let mut tx = app.db.begin().await?;
     memberships::accept_all(&mut tx, &person.id).await?;
+    tx.commit().await?;
+    app.identities.forget();
+    Ok(())
+}
+
+/// Takes a person's second factor away, for who has lost it.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Unprocessable`] when they have none.
+pub async fn turn_two_factor_off(app: &App, username: &str) -> Result<()> {
+    let person = find(app, username).await?;
+    let mut tx = app.db.begin().await?;
+    if !two_factor::remove(&mut tx, &person.id).await? {
+        return Err(Error::Unprocessable(format!("{username} has no second factor")));
+    }
     tx.commit().await?;
     app.identities.forget();
     Ok(())

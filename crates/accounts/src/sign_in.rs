@@ -1,4 +1,4 @@
-//! Signing in: by password, or by a link that works once.
+//! Signing in: by password, or by a link that works once; and then by a second factor, for who has one.
 //!
 //! A link is for whoever has no password yet, or has lost it: the operator makes it on the server's machine. It is good
 //! for [`LINK_SECONDS`], a new one replaces the former, and the database knows only its keyed hash.
@@ -6,33 +6,41 @@
 use crate::{
     SignIns, memberships, passwords,
     sessions::{self, Browser, Session},
+    two_factor::{self, Shown},
 };
-use db::{FromRow, args};
+use db::{FromRow, Tx, args};
 use http_api::{App, Error, Result};
 use kernel::{Secret, Timestamp, ids::UserId};
 
 /// Seconds that a link is good for.
 pub const LINK_SECONDS: i64 = 15 * 60;
 
+/// Seconds from a password or a link until the second factor must have been shown.
+pub const STEP_SECONDS: i64 = 10 * 60;
+
 /// What came of a try.
 #[derive(Debug)]
 pub enum Outcome {
     /// Signed in: the secret of the new session.
     In(Secret),
-    /// No such name, or not its password; which of the two is not said.
+    /// Right so far: what must be shown with the second factor, to [`by_code`].
+    SecondFactor(Secret),
+    /// No such name, or not its password; which of the two is not said. Or not the code.
     Wrong,
+    /// A link, or what stands for a right password, that is unknown, used or too old.
+    Spent,
     /// The password is right and the user may not sign in.
     Suspended,
     /// Too many failures: a try will be looked at again after this many seconds.
     Wait(u32),
 }
 
-/// Who a name stands for.
+/// Who signs in.
 #[derive(FromRow)]
-struct Named {
-    id: UserId,
-    username: String,
-    suspended: bool,
+pub(crate) struct Named {
+    pub(crate) id: UserId,
+    pub(crate) username: String,
+    pub(crate) suspended: bool,
 }
 
 /// The user of a username; else of an address, if only one has it.
@@ -74,11 +82,83 @@ pub async fn by_password(app: &App, name: &str, password: &Secret, browser: &Bro
         return Ok(Outcome::Suspended);
     }
     let mut tx = app.db.begin().await?;
-    memberships::accept_all(&mut tx, &user.id).await?;
-    let secret = sessions::insert(app, &mut tx, &user.id, "password", browser).await?;
+    let outcome = first_factor_shown(app, &mut tx, user, "password", browser).await?;
     tx.commit().await?;
     app.identities.forget();
-    tracing::info!(user = user.username, address = browser.address.map(tracing::field::display), "signed in");
+    Ok(outcome)
+}
+
+/// Signs in who has no second factor; lets the others go on to it.
+async fn first_factor_shown(
+    app: &App,
+    tx: &mut Tx,
+    user: &Named,
+    method: &'static str,
+    browser: &Browser,
+) -> Result<Outcome> {
+    if !two_factor::is_on_in(tx, &user.id).await? {
+        return Ok(Outcome::In(admit(app, tx, user, method, browser).await?));
+    }
+    let step = Secret::new(app.env.base58(44));
+    let now = app.now();
+    tx.exec("DELETE FROM second_steps WHERE expires_at <= $1", args![now]).await?;
+    tx.exec(
+        "INSERT INTO second_steps (hash, user_id, method, expires_at) VALUES ($1, $2, $3, $4)",
+        args![step_hash(app, step.expose()), &user.id, method, now.plus_seconds(STEP_SECONDS)],
+    )
+    .await?;
+    Ok(Outcome::SecondFactor(step))
+}
+
+/// Makes the session of who has shown all that is asked for.
+pub(crate) async fn admit(
+    app: &App,
+    tx: &mut Tx,
+    user: &Named,
+    method: &str,
+    browser: &Browser,
+) -> Result<Secret> {
+    memberships::accept_all(tx, &user.id).await?;
+    let address = browser.address.map(tracing::field::display);
+    tracing::info!(user = user.username, method, address, "signed in");
+    sessions::insert(app, tx, &user.id, method, browser).await
+}
+
+fn step_hash(app: &App, secret: &str) -> String {
+    app.hasher.hash(&format!("second-step {secret}"))
+}
+
+/// Tries a code, or a recovery code, after [`Outcome::SecondFactor`].
+pub async fn by_code(app: &App, step: &str, code: &str, browser: &Browser) -> Result<Outcome> {
+    #[derive(FromRow)]
+    struct Waiting {
+        id: UserId,
+        username: String,
+        suspended: bool,
+        method: String,
+    }
+    let hash = step_hash(app, step);
+    let waiting: Option<Waiting> = app
+        .db
+        .one(
+            "SELECT u.id, u.username, u.suspended, s.method FROM second_steps s JOIN users u ON u.id = s.user_id
+             WHERE s.hash = $1 AND s.expires_at > $2",
+            args![&hash, app.now()],
+        )
+        .await?;
+    let Some(Waiting { id, username, suspended: false, method }) = waiting else { return Ok(Outcome::Spent) };
+    let user = Named { id, username, suspended: false };
+    let mut tx = match two_factor::check(app, &user.id, &user.username, code, browser).await? {
+        Shown::Right(tx) => tx,
+        Shown::Wrong => return Ok(Outcome::Wrong),
+        Shown::Wait(seconds) => return Ok(Outcome::Wait(seconds)),
+    };
+    if tx.exec("DELETE FROM second_steps WHERE hash = $1", args![&hash]).await? == 0 {
+        return Ok(Outcome::Spent);
+    }
+    let secret = admit(app, &mut tx, &user, &method, browser).await?;
+    tx.commit().await?;
+    app.identities.forget();
     Ok(Outcome::In(secret))
 }
 
@@ -121,8 +201,8 @@ pub async fn peek(app: &App, link: &str) -> Result<Option<String>> {
     Ok(found.map(|(username,)| username))
 }
 
-/// Uses a link up; the secret of the new session, unless the link is unknown, used or expired.
-pub async fn by_link(app: &App, link: &str, browser: &Browser) -> Result<Option<Secret>> {
+/// Uses a link up.
+pub async fn by_link(app: &App, link: &str, browser: &Browser) -> Result<Outcome> {
     let mut tx = app.db.begin().await?;
     let used: Option<(UserId, Timestamp)> = tx
         .one(
@@ -130,24 +210,18 @@ pub async fn by_link(app: &App, link: &str, browser: &Browser) -> Result<Option<
             args![link_hash(app, link)],
         )
         .await?;
-    let Some((user, expires_at)) = used else { return Ok(None) };
-    let active: Option<(String,)> =
-        tx.one("SELECT username FROM users WHERE id = $1 AND suspended = FALSE", args![&user]).await?;
-    let opened = match active {
-        Some((username,)) if app.now() < expires_at => {
-            memberships::accept_all(&mut tx, &user).await?;
-            tracing::info!(
-                user = username,
-                address = browser.address.map(tracing::field::display),
-                "signed in by a link"
-            );
-            Some(sessions::insert(app, &mut tx, &user, "link", browser).await?)
+    let Some((user, expires_at)) = used else { return Ok(Outcome::Spent) };
+    let sql = "SELECT id, username, suspended FROM users WHERE id = $1 AND suspended = FALSE";
+    let active: Option<Named> = tx.one(sql, args![&user]).await?;
+    let outcome = match active {
+        Some(user) if app.now() < expires_at => {
+            first_factor_shown(app, &mut tx, &user, "link", browser).await?
         }
-        _ => None,
+        _ => Outcome::Spent,
     };
     tx.commit().await?;
     app.identities.forget();
-    Ok(opened)
+    Ok(outcome)
 }
 
 /// What came of showing one's own password again.

@@ -26,11 +26,15 @@ pub struct User {
     pub service: bool,
     scim_username: Option<String>,
     scim_updated_at: Option<Timestamp>,
+    /// Is asked for a second factor at every sign-in.
+    pub two_factor: bool,
 }
 
 const SELECT: &str =
     "SELECT u.id, u.username, u.email, u.site_admin, u.service, s.user_name AS scim_username,
-    s.updated_at AS scim_updated_at FROM users u LEFT JOIN scim_users s ON s.user_id = u.id";
+    s.updated_at AS scim_updated_at,
+    u.id IN (SELECT user_id FROM two_factors WHERE verified_at IS NOT NULL) AS two_factor
+    FROM users u LEFT JOIN scim_users s ON s.user_id = u.id";
 
 /// The operations on users.
 pub fn routes() -> Routes {
@@ -171,7 +175,7 @@ pub fn document(cx: &Cx, user: &User) -> Result<Resource> {
         "username": user.username, "is-service-account": user.service, "avatar-url": avatar(user), "auth-method": "tfe",
         "v2-only": false, "is-site-admin": user.site_admin, "is-admin": user.site_admin, "is-sso-login": false,
         "is-confirmed": true, "is-unified": false, "is-sudo": false, "enterprise-support": false,
-        "two-factor": { "enabled": false, "verified": false },
+        "two-factor": { "enabled": user.two_factor, "verified": user.two_factor },
         "permissions": {
             "can-create-organizations": may_create_organizations(cx, user), "can-view-settings": myself, "can-change-email": myself,
             "can-change-username": myself, "can-change-password": myself && !user.service,

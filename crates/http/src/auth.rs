@@ -273,6 +273,42 @@ fn flag(settings: &str, name: &str) -> Option<bool> {
     serde_json::from_str::<serde_json::Value>(settings).ok()?.get(name)?.as_bool()
 }
 
+/// Whether a person signs in with a second factor: one that this server asks for, or whatever an external provider asks, if
+/// they have no other way in.
+pub async fn has_second_factor(app: &App, user: &UserId) -> Result<bool> {
+    let sql = "SELECT id FROM users u WHERE id = $1
+               AND (id IN (SELECT user_id FROM two_factors WHERE verified_at IS NOT NULL)
+                 OR (id IN (SELECT user_id FROM external_identities) AND id NOT IN (SELECT user_id FROM passwords)))";
+    let found: Option<(UserId,)> = app.db.one(sql, args![user]).await?;
+    Ok(found.is_some())
+}
+
+/// Refuses a member without a second factor, where the organization asks one of everybody. Of several organizations those
+/// that do so are left out: asked for by itself, each says why.
+async fn refuse_one_factor(
+    app: &App,
+    actor: &Actor,
+    strict: &[OrganizationId],
+    all: &mut Vec<Grants>,
+) -> Result<()> {
+    let Actor::User { id, .. } = actor else { return Ok(()) };
+    let asks = |grants: &Grants| grants.member && strict.contains(&grants.organization);
+    if !all.iter().any(asks) || has_second_factor(app, id).await? {
+        return Ok(());
+    }
+    if all.len() == 1 {
+        let why = "This organization requires two-factor authentication; turn it on in your account settings";
+        return Err(Error::Forbidden(why.to_owned()));
+    }
+    all.retain(|grants| !asks(grants));
+    Ok(())
+}
+
+/// A text in a document of settings.
+fn text(settings: &str, name: &str) -> Option<String> {
+    Some(serde_json::from_str::<serde_json::Value>(settings).ok()?.get(name)?.as_str()?.to_owned())
+}
+
 /// Milliseconds that a token may live where policies are in force and none is set for its kind: two years.
 pub const USUAL_TTL_MS: i64 = 63_113_904_000;
 
@@ -336,7 +372,7 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
         organizations,
     )
     .await?;
-    let mut open = Vec::new();
+    let (mut open, mut strict) = (Vec::new(), Vec::new());
     for (id, settings, admin_settings) in settings {
         if actor.kind() == authz::TokenKind::User && flag(&settings, "user-tokens-enabled") == Some(false) {
             all.retain(|grants| grants.organization != id);
@@ -350,6 +386,9 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
             }
             refuse_old_token(app, actor, &id).await?;
         }
+        if text(&settings, "collaborator-auth-policy").as_deref() == Some("two_factor_mandatory") {
+            strict.push(id.clone());
+        }
         let Some(grants) = all.iter_mut().find(|grants| grants.organization == id) else { continue };
         grants.allow_force_delete = flag(&settings, "allow-force-delete-workspaces") == Some(true);
         // Closed to everybody but site admins, who need no membership.
@@ -358,6 +397,7 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
         }
     }
     join(app, actor, &open, &mut all).await?;
+    refuse_one_factor(app, actor, &strict, &mut all).await?;
     let members: Vec<OrganizationId> =
         all.iter().filter(|grants| grants.member).map(|grants| grants.organization.clone()).collect();
     let (teams, accesses) = match actor {

@@ -54,6 +54,11 @@ enum UserCommand {
         /// Who
         name: String,
     },
+    /// Take away a user's second factor, which they have lost; their password alone signs them in then
+    NoTwoFactor {
+        /// Whose
+        name: String,
+    },
     /// End a suspension
     Resume {
         /// Who
@@ -103,6 +108,10 @@ pub async fn user(args: UserArgs) -> Result<(), Failure> {
                 audited(&app, "command.user.suspend", "ferroform user suspend", of, suspending).await;
             changed.map_err(|e| plainly(e, &name))?;
             done(&name, "suspended");
+        }
+        UserCommand::NoTwoFactor { name } => {
+            people::turn_two_factor_off(&app, &name).await.map_err(|e| plainly(e, &name))?;
+            done(&name, "took away the second factor of");
         }
         UserCommand::Resume { name } => {
             let resuming = people::suspend(&app, &name, false);

@@ -21,13 +21,15 @@ pub(crate) enum Place {
     Home,
     Tokens,
     Password,
+    TwoFactor,
     Sessions,
 }
 
 /// A person's own pages.
-const PLACES: [(Place, &str, &str); 3] = [
+const PLACES: [(Place, &str, &str); 4] = [
     (Place::Tokens, "/app/settings/tokens", "Tokens"),
     (Place::Password, "/app/settings/password", "Password"),
+    (Place::TwoFactor, "/app/settings/two-factor", "Two-factor"),
     (Place::Sessions, "/app/settings/sessions", "Sessions"),
 ];
 

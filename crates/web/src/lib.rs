@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`serve`] (from the table of pages to a service), `visit` (one request), `answer`, `layout` (frames and
 //! parts that pages are made of), then the pages: `sign_in`, `authorize`, `home`, `tokens`, `password`,
-//! `sessions`.
+//! `two_factor`, `sessions`.
 //! Why it is made like this is in `docs/adr/0005-pages-without-script.md`.
 
 mod answer;
@@ -23,6 +23,7 @@ pub mod serve;
 mod sessions;
 mod sign_in;
 mod tokens;
+mod two_factor;
 mod visit;
 mod workspace;
 mod workspaces;

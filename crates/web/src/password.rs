@@ -22,7 +22,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Answer> {
 }
 
 /// Who came by a link may have lost the former password, and is not asked for it.
-async fn asks_former(visit: &Visit) -> Result<bool> {
+pub(crate) async fn asks_former(visit: &Visit) -> Result<bool> {
     let session = visit.session()?;
     Ok(session.method != "link" && passwords::exists(&visit.app, &session.user_id).await?)
 }

@@ -7,6 +7,7 @@
 use crate::{
     answer::Answer,
     assets, authorize, home, layout, live, organizations, password, run, sessions, sign_in, tokens,
+    two_factor,
     visit::{self, Refused, Visit},
     workspace, workspaces,
 };
@@ -102,6 +103,8 @@ pub fn routes() -> Vec<Route> {
         .page(Nothing, get.clone(), "/_assets/{name}", "web.assets.show", assets::show)
         .page(Nothing, get.clone(), "/sign-in", "web.sign-in.show", sign_in::show)
         .page(Nothing, post.clone(), "/sign-in", "web.sign-in.send", sign_in::send)
+        .page(Nothing, post.clone(), "/sign-in/code", "web.code.send", sign_in::send_code)
+        .page(Nothing, get.clone(), "/sign-in/code", "web.code.show", sign_in::show_code)
         .page(Nothing, get.clone(), "/sign-in/link/{link}", "web.link.show", sign_in::show_link)
         .page(Nothing, post.clone(), "/sign-in/link/{link}", "web.link.send", sign_in::send_link)
         .page(Nothing, get.clone(), "/signed-out", "web.signed-out.show", sign_in::signed_out)
@@ -114,6 +117,11 @@ pub fn routes() -> Vec<Route> {
         .page(Session, post.clone(), "/app/settings/tokens/{id}/revoke", "web.token.revoke", tokens::revoke)
         .page(Session, get, "/app/settings/password", "web.password.show", password::show)
         .page(Session, post, "/app/settings/password", "web.password.send", password::send)
+        .show("/app/settings/two-factor", "web.two-factor.show", two_factor::show)
+        .send("/app/settings/two-factor", "web.two-factor.begin", two_factor::begin)
+        .send("/app/settings/two-factor/confirm", "web.two-factor.confirm", two_factor::confirm)
+        .send("/app/settings/two-factor/codes", "web.two-factor.renew", two_factor::renew)
+        .send("/app/settings/two-factor/off", "web.two-factor.off", two_factor::off)
         .show("/app/settings/sessions", "web.sessions.show", sessions::show)
         .send("/app/settings/sessions/{id}/end", "web.session.end", sessions::end)
         .send("/app/settings/sessions/end-others", "web.sessions.end-others", sessions::end_others);

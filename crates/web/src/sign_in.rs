@@ -80,23 +80,76 @@ pub(crate) async fn send(visit: Visit) -> Result<Answer> {
     let refused =
         |status, trouble: &str| Ok(Answer::page(form(&visit, to, name, Some(trouble))).status(status));
     match rules::by_password(&visit.app, name, &password, &visit.browser()).await? {
-        Outcome::In(secret) => {
-            // Whoever was signed in here before is not any more.
-            if let Some(session) = &visit.session {
-                sessions::end(&visit.app, &session.id).await?;
-            }
-            Ok(Answer::see_other(destination(to)).with_cookies(visit.signed_in_cookies(&secret)))
-        }
-        Outcome::Wrong => {
+        Outcome::In(secret) => enter(&visit, to, &secret).await,
+        Outcome::SecondFactor(step) => Ok(code_page(&visit, to, &step, None)),
+        Outcome::Wrong | Outcome::Spent => {
             refused(StatusCode::UNPROCESSABLE_ENTITY, "This username and password do not match.")
         }
         Outcome::Suspended => {
             refused(StatusCode::FORBIDDEN, "Your account is suspended. Ask whoever operates this server.")
         }
-        Outcome::Wait(seconds) => refused(
-            StatusCode::TOO_MANY_REQUESTS,
-            &format!("There were too many failed tries. Wait {}, then try again.", wait(seconds)),
-        ),
+        Outcome::Wait(seconds) => refused(StatusCode::TOO_MANY_REQUESTS, &held(seconds)),
+    }
+}
+
+fn held(seconds: u32) -> String {
+    format!("There were too many failed tries. Wait {}, then try again.", wait(seconds))
+}
+
+/// Goes on with the new session. Whoever was signed in here before is not any more.
+pub(crate) async fn enter(visit: &Visit, to: &str, secret: &Secret) -> Result<Answer> {
+    if let Some(session) = &visit.session {
+        sessions::end(&visit.app, &session.id).await?;
+    }
+    Ok(Answer::see_other(destination(to)).with_cookies(visit.signed_in_cookies(secret)))
+}
+
+/// Asks for the second factor. `step` says that the first was right.
+fn code_page(visit: &Visit, to: &str, step: &Secret, trouble: Option<&str>) -> Answer {
+    Answer::page(card(
+        &visit.app.site().customization,
+        "Enter your code",
+        &html! {
+            @if let Some(trouble) = trouble { (note(Tone::Bad, &html! { (trouble) })) }
+            form method="post" action="/sign-in/code" {
+                (form_token(visit))
+                input type="hidden" name="to" value=(to);
+                input type="hidden" name="step" value=(step.expose());
+                label for="code" { "Code from your authenticator app" }
+                input #code name="code" required maxlength="20" autocomplete="one-time-code" autocapitalize="none"
+                    spellcheck="false" autofocus;
+                button type="submit" { "Sign in" }
+            }
+            details {
+                summary { "No phone at hand?" }
+                p { "Type one of your recovery codes instead. Each works once." }
+                p { "If you have neither, whoever operates this server can turn your second factor off." }
+            }
+        },
+    ))
+}
+
+/// What a reload of the page that asks for a code comes to.
+pub(crate) async fn show_code(_: Visit) -> Result<Answer> {
+    Ok(Answer::see_other("/sign-in"))
+}
+
+pub(crate) async fn send_code(visit: Visit) -> Result<Answer> {
+    let to = visit.field("to");
+    let step = Secret::from(visit.field("step"));
+    let again = |status, trouble: &str| Ok(code_page(&visit, to, &step, Some(trouble)).status(status));
+    match rules::by_code(&visit.app, step.expose(), visit.field("code"), &visit.browser()).await? {
+        Outcome::In(secret) => enter(&visit, to, &secret).await,
+        Outcome::Wrong => {
+            let why = "This code is not right, or was used before. Wait for the next one.";
+            again(StatusCode::UNPROCESSABLE_ENTITY, why)
+        }
+        Outcome::Wait(seconds) => again(StatusCode::TOO_MANY_REQUESTS, &held(seconds)),
+        Outcome::Spent | Outcome::Suspended | Outcome::SecondFactor(_) => {
+            let why = "That took too long. Sign in again.";
+            let page = form(&visit, to, "", Some(why));
+            Ok(Answer::page(page).status(StatusCode::UNPROCESSABLE_ENTITY))
+        }
     }
 }
 
@@ -126,13 +179,9 @@ pub(crate) async fn show_link(visit: Visit) -> Result<Answer> {
 
 pub(crate) async fn send_link(visit: Visit) -> Result<Answer> {
     match rules::by_link(&visit.app, visit.path("link"), &visit.browser()).await? {
-        None => Ok(spent(&visit)),
-        Some(secret) => {
-            if let Some(session) = &visit.session {
-                sessions::end(&visit.app, &session.id).await?;
-            }
-            Ok(Answer::see_other("/app").with_cookies(visit.signed_in_cookies(&secret)))
-        }
+        Outcome::In(secret) => enter(&visit, "", &secret).await,
+        Outcome::SecondFactor(step) => Ok(code_page(&visit, "", &step, None)),
+        Outcome::Wrong | Outcome::Spent | Outcome::Suspended | Outcome::Wait(_) => Ok(spent(&visit)),
     }
 }
 

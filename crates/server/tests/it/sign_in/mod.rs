@@ -7,6 +7,7 @@ mod authorization;
 mod pages;
 mod sessions;
 pub(crate) mod terraform;
+mod two_factor;
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use std::{collections::BTreeMap, path::Path};
