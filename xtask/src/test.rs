@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use anyhow::Result;
 
@@ -47,11 +47,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Postgres::start(Durability::ThrowAway)
         })
     };
+    let provider = install_provider(&mut steps);
     match (built, &engine) {
         (Some(()), Some(engine)) => {
             let databases = if postgres.is_some() { "SQLite and PostgreSQL" } else { "SQLite alone" };
             steps.step("tests", format!("on {databases}"), || {
-                run_tests(arguments.filter.as_deref(), engine, postgres.as_ref())
+                run_tests(arguments.filter.as_deref(), engine, postgres.as_ref(), provider)
             });
         }
         _ => steps.skip("tests", "because a step that they need failed"),
@@ -76,12 +77,32 @@ fn check_the_source(steps: &mut steps::Steps) {
     }
 }
 
+/// Installs the OpenID provider that the tests of signing in speak to; whether they can.
+fn install_provider(steps: &mut steps::Steps) -> bool {
+    if places::program("node").is_none() || places::program("npm").is_none() {
+        steps.skip(
+            "provider",
+            "because node and npm are not on PATH; signing in by an OpenID provider is NOT tested",
+        );
+        return false;
+    }
+    let installed = steps.step("provider", "the OpenID provider that the tests sign in by", || {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(places::workspace().join("conformance/oidc"));
+        steps::run(&mut npm)
+    });
+    installed.is_some()
+}
+
 /// Runs cargo's tests in an environment that says nothing but what we say.
-fn run_tests(filter: Option<&str>, engine: &Path, postgres: Option<&Postgres>) -> Result<()> {
+fn run_tests(filter: Option<&str>, engine: &Path, postgres: Option<&Postgres>, provider: bool) -> Result<()> {
     let mut cargo = build::cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
     places::forget_settings(&mut cargo);
     cargo.env("FERROFORM_TEST_ENGINE", engine);
+    if provider {
+        cargo.env("FERROFORM_TEST_OIDC", "1");
+    }
     if let Some(postgres) = postgres {
         cargo.env("FERROFORM_TEST_POSTGRES", postgres.url());
     }

@@ -1,7 +1,7 @@
 //! Who there is: users, organizations, memberships, teams and tokens; and how people sign in.
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`token_ttl_policies`],
-//! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`two_factor`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
+//! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`two_factor`], [`external`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
 //! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`],
 //! [`saml_settings`], [`scim`] (what an identity provider keeps here), [`audit_trail`].
 
@@ -13,6 +13,7 @@ mod backoff;
 pub mod bootstrap;
 pub mod customization_settings;
 pub mod execution;
+pub mod external;
 pub mod feature_sets;
 pub mod general_settings;
 pub mod memberships;
@@ -38,6 +39,14 @@ use http_api::{Routes, include::Loaders};
 pub struct SignIns {
     backoff: backoff::Backoff,
     hashing: passwords::Hashing,
+    provider: Option<external::provider::Provider>,
+}
+
+impl SignIns {
+    /// With an external provider that people may sign in by, or without one.
+    pub fn new(provider: Option<external::provider::Provider>) -> Self {
+        Self { provider, ..Self::default() }
+    }
 }
 
 /// Every operation of this area.

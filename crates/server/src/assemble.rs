@@ -4,7 +4,10 @@
 //! served before [`runs::executor::recover`] has taken up what an earlier process left.
 
 use crate::system;
-use accounts::bootstrap;
+use accounts::{
+    SignIns, bootstrap,
+    external::provider::{Provider, ProviderSettings},
+};
 use axum::{Router, extract::Request, response::Response};
 use blob::{keys::RootKey, store::Objects};
 use db::{Db, migrations};
@@ -52,6 +55,8 @@ pub struct Blueprint {
     pub provider_mirror: Option<PathBuf>,
     /// The operator's own configuration for the engine.
     pub engine_cli_config: Option<PathBuf>,
+    /// The OpenID provider that people may sign in by.
+    pub external: Option<ProviderSettings>,
     /// Further environment of every engine.
     pub environment: Vec<(String, String)>,
 }
@@ -99,6 +104,7 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
         Err(_) => {}
     }
     let jobs = Jobs::new(Arc::new(runner(&plan, engines)?), plan.runners);
+    let provider = plan.external.map(external_provider).transpose()?;
     let app = App::new(Parts {
         env: plan.env,
         db,
@@ -106,11 +112,7 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
         root_key: plan.root_key,
         settings: plan.settings,
         loaders: loaders(),
-        areas: vec![
-            Box::new(jobs),
-            Box::new(UploadLimits(plan.archives)),
-            Box::new(accounts::SignIns::default()),
-        ],
+        areas: vec![Box::new(jobs), Box::new(UploadLimits(plan.archives)), Box::new(SignIns::new(provider))],
     });
     let routes = routes();
     let inside = Arc::new(Inside::new(&routes));
@@ -118,6 +120,16 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
     let fallback = app.clone();
     let router = router.fallback(move |request: Request| absent(fallback.clone(), inside.clone(), request));
     Ok(Assembled { app, routes, router, engine })
+}
+
+/// Redirects are not followed: what is sent there may be a secret, and is for that address alone.
+fn external_provider(settings: ProviderSettings) -> Result<Provider> {
+    let http = runner::outbound::client(&settings.issuer)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(15))
+        .build()
+        .map_err(Error::internal)?;
+    Ok(Provider::new(settings, http))
 }
 
 /// The engine that a new workspace gets, if it is on this machine; `None` when it would be downloaded first. Unlike

@@ -208,6 +208,7 @@ pub fn blueprint(options: &ServeOptions, dir: &Path, url: &str, env: Env) -> Res
         },
         provider_mirror: options.provider_mirror.clone().or_else(own_plugins),
         engine_cli_config: options.engine_config.clone(),
+        external: options.external.provider()?,
         environment: options
             .run_env
             .iter()

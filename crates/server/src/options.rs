@@ -4,10 +4,12 @@
 //! file is its flag's name without the dashes.
 
 mod database;
+mod external;
 mod layers;
 mod values;
 
 pub use database::DatabaseSource;
+pub use external::ExternalOptions;
 pub use layers::parse;
 
 use clap::Parser;
@@ -77,6 +79,9 @@ pub struct ServeOptions {
         help_heading = "Signing in"
     )]
     pub terraform_login: TerraformLogin,
+    /// The provider that people may sign in by.
+    #[command(flatten)]
+    pub external: ExternalOptions,
 
     /// Runs worked on at the same time; 0 for a server that only serves [default: the number of processors]
     #[arg(long, value_name = "N", env = "FERROFORM_RUNNERS", value_parser = parse_number::<u32>, help_heading = "Runs")]

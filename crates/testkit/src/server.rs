@@ -4,6 +4,7 @@ use crate::{
     api::Api,
     database::{Database, PostgresDatabase},
 };
+use accounts::external::provider::ProviderSettings;
 use axum::Extension;
 use ferroform::assemble::{Assembled, Blueprint, assemble};
 use futures_util::FutureExt;
@@ -43,11 +44,19 @@ pub struct Settings {
     pub env: Env,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Network>,
+    /// The OpenID provider that people may sign in by.
+    pub external: Option<ProviderSettings>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { runners: 2, archives: slug::Limits::default(), env: Env::real(), trusted_proxies: Vec::new() }
+        Self {
+            runners: 2,
+            archives: slug::Limits::default(),
+            env: Env::real(),
+            trusted_proxies: Vec::new(),
+            external: None,
+        }
     }
 }
 
@@ -167,6 +176,7 @@ impl TestServer {
             archives: settings.archives,
             provider_mirror: None,
             engine_cli_config: None,
+            external: settings.external,
             environment: vec![],
         };
         let assembled = assemble(blueprint).await.expect("the application can be assembled");

@@ -5,13 +5,14 @@
 //! place, [`serve`]: who visits, that a form comes from one of our own pages, and the headers of the answer.
 //!
 //! Reading order: [`serve`] (from the table of pages to a service), `visit` (one request), `answer`, `layout` (frames and
-//! parts that pages are made of), then the pages: `sign_in`, `authorize`, `home`, `tokens`, `password`,
+//! parts that pages are made of), then the pages: `sign_in`, `external`, `authorize`, `home`, `tokens`, `password`,
 //! `two_factor`, `sessions`.
 //! Why it is made like this is in `docs/adr/0005-pages-without-script.md`.
 
 mod answer;
 mod assets;
 mod authorize;
+mod external;
 mod home;
 mod layout;
 mod live;

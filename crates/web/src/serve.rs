@@ -6,7 +6,7 @@
 
 use crate::{
     answer::Answer,
-    assets, authorize, home, layout, live, organizations, password, run, sessions, sign_in, tokens,
+    assets, authorize, external, home, layout, live, organizations, password, run, sessions, sign_in, tokens,
     two_factor,
     visit::{self, Refused, Visit},
     workspace, workspaces,
@@ -45,6 +45,8 @@ pub struct Route {
     pub name: &'static str,
     /// Who may see it.
     pub needs: Needs,
+    /// Whether it may change something, which the audit trail is told then.
+    changes: bool,
     handler: Handler,
 }
 
@@ -89,7 +91,16 @@ impl Table {
         Fut: Future<Output = Result<Answer>> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |visit| Box::pin(handler(visit)));
-        self.0.push(Route { method, path, name, needs, handler });
+        let changes = method == Method::POST;
+        self.0.push(Route { method, path, name, needs, changes, handler });
+        self
+    }
+
+    /// The page before changes something though it takes no form: others send people to it, with what proves their case.
+    fn changing(mut self) -> Self {
+        if let Some(route) = self.0.last_mut() {
+            route.changes = true;
+        }
         self
     }
 }
@@ -103,6 +114,9 @@ pub fn routes() -> Vec<Route> {
         .page(Nothing, get.clone(), "/_assets/{name}", "web.assets.show", assets::show)
         .page(Nothing, get.clone(), "/sign-in", "web.sign-in.show", sign_in::show)
         .page(Nothing, post.clone(), "/sign-in", "web.sign-in.send", sign_in::send)
+        .page(Nothing, get.clone(), "/sign-in/external", "web.external.begin", external::begin)
+        .page(Nothing, get.clone(), "/sign-in/external/callback", "web.external.callback", external::callback)
+        .changing()
         .page(Nothing, post.clone(), "/sign-in/code", "web.code.send", sign_in::send_code)
         .page(Nothing, get.clone(), "/sign-in/code", "web.code.show", sign_in::show_code)
         .page(Nothing, get.clone(), "/sign-in/link/{link}", "web.link.show", sign_in::show_link)
@@ -226,7 +240,7 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
         };
     }
     let (session, request_id) = (visit.session.clone(), visit.request_id.clone());
-    let result = if route.method == Method::POST {
+    let result = if route.changes {
         let (app, asked) = (visit.app.clone(), asked(route, &visit));
         audit::observe(&app, asked, None, None, (route.handler)(visit)).await
     } else {

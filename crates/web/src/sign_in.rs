@@ -6,7 +6,7 @@ use crate::{
     visit::Visit,
 };
 use accounts::{
-    sessions,
+    external, sessions,
     sign_in::{self as rules, Outcome},
 };
 use axum::http::{Method, StatusCode, Uri};
@@ -25,7 +25,7 @@ pub(crate) fn address(method: &Method, uri: &Uri) -> String {
 }
 
 /// Where to go after signing in: a page of ours that was asked for, and nothing that only looks like one.
-fn destination(asked: &str) -> &str {
+pub(crate) fn destination(asked: &str) -> &str {
     let ours = ["/app", "/app/", "/app?", "/oauth/authorize?"]
         .iter()
         .any(|start| asked == "/app" || (asked.starts_with(start) && *start != "/app"));
@@ -54,6 +54,10 @@ fn form(visit: &Visit, to: &str, name: &str, trouble: Option<&str>) -> Markup {
             }
             (paragraphs(&texts.login_help))
             @if let Some(trouble) = trouble { (note(Tone::Bad, &html! { (trouble) })) }
+            @if let Some(provider) = external::name(&visit.app) {
+                p.actions { a.button href=(crate::external::address(to)) { "Sign in with " (provider) } }
+                p.or { "or with a password" }
+            }
             form method="post" action="/sign-in" {
                 (form_token(visit))
                 input type="hidden" name="to" value=(to);

@@ -196,6 +196,16 @@ impl Visit {
         ]
     }
 
+    /// The cookie of who is sent to the external provider, for `seconds`; it is there for as long as they are away.
+    pub(crate) fn external_cookie(&self, sealed: &str, seconds: i64) -> String {
+        self.cookie_text(&external_cookie_name(&self.app), sealed, Some(seconds))
+    }
+
+    /// What [`Visit::external_cookie`] has set.
+    pub(crate) fn external(&self) -> Option<&str> {
+        cookie(&self.headers, &external_cookie_name(&self.app))
+    }
+
     /// The cookie of who has just signed out.
     pub(crate) fn signed_out_cookie(&self) -> String {
         self.cookie_text(&session_cookie_name(&self.app), "", Some(0))
@@ -243,6 +253,10 @@ fn session_cookie_name(app: &App) -> String {
 
 fn guest_cookie_name(app: &App) -> String {
     format!("{}ferroform-guest", if over_tls(app) { "__Host-" } else { "" })
+}
+
+fn external_cookie_name(app: &App) -> String {
+    format!("{}ferroform-external", if over_tls(app) { "__Host-" } else { "" })
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

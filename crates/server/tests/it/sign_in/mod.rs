@@ -4,6 +4,7 @@
 //! the origin of that page.
 
 mod authorization;
+mod external;
 mod pages;
 mod sessions;
 pub(crate) mod terraform;
