@@ -548,15 +548,12 @@ async fn list_teams(cx: Cx) -> Result<Reply> {
 
 /// Revokes the team tokens that the request names, all of them or none.
 async fn delete_teams(mut cx: Cx) -> Result<Reply> {
-    let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
+    let (organization, _) = organizations::find(&cx, cx.path("organization")).await?;
     let mut named = Vec::new();
     for member in cx.data_list().await? {
         let token = by_id(&cx.app, &member.id.unwrap_or_default()).await?;
         let team = token.team_id.filter(|_| token.organization_id.as_ref() == Some(&organization.id));
-        let (team, _) = teams::find(&cx, team.ok_or(Error::NotFound)?.as_str()).await?;
-        if !grants.manages_team_tokens(teams::facts(&cx, &team).await?) {
-            return Err(Error::NotFound);
-        }
+        manages_team(&cx, team.ok_or(Error::NotFound)?.as_str()).await?;
         named.push(token.id);
     }
     let mut tx = cx.app.db.begin().await?;

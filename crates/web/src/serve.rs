@@ -146,7 +146,8 @@ pub fn routes() -> Vec<Route> {
 /// What is served below `/app` where the table has nothing: only who is signed in is told so.
 fn absent() -> Route {
     let handler: Handler = Arc::new(|visit| Box::pin(home::absent(visit)));
-    Route { method: Method::GET, path: "/app/…", name: "web.absent.show", needs: Needs::Session, handler }
+    let (method, needs) = (Method::GET, Needs::Session);
+    Route { method, path: "/app/…", name: "web.absent.show", needs, changes: false, handler }
 }
 
 /// Answers a request that nothing else is routed to, if it is one for a page.
