@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`token_ttl_policies`],
 //! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`two_factor`], [`external`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
-//! [`admin_organizations`], [`admin_users`], [`general_settings`], [`customization_settings`], [`oidc_settings`],
-//! [`saml_settings`], [`scim`] (what an identity provider keeps here), [`audit_trail`].
+//! [`admin_organizations`], [`admin_users`], [`impersonation`], [`general_settings`], [`customization_settings`],
+//! [`oidc_settings`], [`saml_settings`], [`scim`] (what an identity provider keeps here), [`audit_trail`].
 
 pub mod admin_organizations;
 pub mod admin_users;
@@ -11,11 +11,13 @@ pub mod audit_trail;
 pub mod authorizations;
 mod backoff;
 pub mod bootstrap;
+pub mod cookies;
 pub mod customization_settings;
 pub mod execution;
 pub mod external;
 pub mod feature_sets;
 pub mod general_settings;
+pub mod impersonation;
 pub mod memberships;
 pub mod oidc_settings;
 pub mod organizations;
@@ -56,6 +58,7 @@ pub fn routes() -> Routes {
         .and(admin_organizations::routes())
         .and(feature_sets::routes())
         .and(admin_users::routes())
+        .and(impersonation::routes())
         .and(general_settings::routes())
         .and(customization_settings::routes())
         .and(oidc_settings::routes())

@@ -30,7 +30,7 @@ struct Membership {
 }
 
 const SELECT: &str = "SELECT m.id, m.organization_id, o.name AS organization, m.user_id, u.email, m.status, m.created_at,
-    o.settings LIKE '%\"two_factor_mandatory\"%' AS two_factor_required
+    o.settings LIKE '%\"collaborator-auth-policy\":\"two_factor_mandatory\"%' AS two_factor_required
   FROM organization_memberships m JOIN organizations o ON o.id = m.organization_id JOIN users u ON u.id = m.user_id";
 
 /// The operations on memberships.

@@ -339,14 +339,14 @@ async fn refused(cx: &Cx) -> Result<String> {
         .all(
             "SELECT o.id FROM organizations o JOIN organization_memberships m ON m.organization_id = o.id
              WHERE m.user_id = $1 AND m.status = 'active' AND (o.settings LIKE '%\"max-ttl-enabled\":true%'
-               OR o.settings LIKE '%\"two_factor_mandatory\"%')",
+               OR o.settings LIKE '%\"collaborator-auth-policy\":\"two_factor_mandatory\"%')",
             args![id],
         )
         .await?;
     let mut refused = vec!["''".to_owned()];
     for (organization,) in strict {
         match cx.grants(&organization).await {
-            Err(Error::Forbidden(_)) => refused.push(format!("'{organization}'")),
+            Err(Error::Forbidden(_) | Error::Unauthorized) => refused.push(format!("'{organization}'")),
             other => drop(other?),
         }
     }

@@ -33,12 +33,17 @@ pub struct Session {
     pub email: String,
     /// Whether they administer the whole installation.
     pub site_admin: bool,
-    /// How they signed in: `password` or `link`.
+    /// How they signed in: `password`, `link`, `oidc`, or `impersonation`.
     pub method: String,
     /// When they did.
     pub created_at: Timestamp,
     /// About when they were seen last.
     pub last_seen_at: Timestamp,
+    /// The site admin who acts as the user in it, if somebody does.
+    pub impersonator_id: Option<UserId>,
+    /// Their name.
+    pub impersonator: Option<String>,
+    impersonator_session: Option<SessionId>,
 }
 
 /// A session as its user sees it among theirs.
@@ -114,6 +119,48 @@ pub(crate) async fn insert(
     Ok(secret)
 }
 
+/// Makes the session of a site admin who acts as `user`. Their own waits for them, and nobody has its secret meanwhile.
+pub(crate) async fn insert_acting(
+    app: &App,
+    tx: &mut Tx,
+    own: &Session,
+    user: &UserId,
+    browser: &Browser,
+) -> Result<Secret> {
+    let (id, secret) = (SessionId::new(&app.env), Secret::new(app.env.base58(44)));
+    tx.exec("UPDATE sessions SET hash = $2 WHERE id = $1", args![&own.id, hash(app, &app.env.base58(44))])
+        .await?;
+    tx.exec(
+        "INSERT INTO sessions (id, hash, user_id, method, address, agent, created_at, last_seen_at, impersonator_id,
+                               impersonator_session)
+         VALUES ($1, $2, $3, 'impersonation', $4, $5, $6, $6, $7, $8)",
+        args![
+            &id,
+            hash(app, secret.expose()),
+            user,
+            browser.address.map(|address| address.to_canonical().to_string()),
+            browser.agent.as_deref(),
+            app.now(),
+            &own.user_id,
+            &own.id
+        ],
+    )
+    .await?;
+    Ok(secret)
+}
+
+/// Ends the session of who acts as somebody; the new secret of their own.
+pub(crate) async fn return_from(app: &App, tx: &mut Tx, acting: &Session) -> Result<Secret> {
+    let secret = Secret::new(app.env.base58(44));
+    let sql = "UPDATE sessions SET hash = $2, last_seen_at = $3 WHERE id = $1";
+    let own = args![acting.impersonator_session.as_ref(), hash(app, secret.expose()), app.now()];
+    if tx.exec(sql, own).await? == 0 {
+        return Err(Error::Unauthorized);
+    }
+    tx.exec("DELETE FROM sessions WHERE id = $1", args![&acting.id]).await?;
+    Ok(secret)
+}
+
 /// The session of a cookie, if it has not ended.
 pub async fn find(app: &App, secret: &str) -> Result<Option<Session>> {
     let now = app.now();
@@ -121,9 +168,13 @@ pub async fn find(app: &App, secret: &str) -> Result<Option<Session>> {
     let found: Option<Session> = app
         .db
         .one(
-            "SELECT s.id, s.user_id, u.username, u.email, u.site_admin, s.method, s.created_at, s.last_seen_at
-             FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.hash = $1 AND s.last_seen_at > $2 AND s.created_at > $3 AND u.suspended = FALSE",
+            "SELECT s.id, s.user_id, u.username, u.email, u.site_admin, s.method, s.created_at, s.last_seen_at,
+               s.impersonator_id, a.username AS impersonator, s.impersonator_session
+             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN users a ON a.id = s.impersonator_id
+               LEFT JOIN sessions p ON p.id = s.impersonator_session
+             WHERE s.hash = $1 AND s.last_seen_at > $2 AND s.created_at > $3 AND u.suspended = FALSE
+               AND (s.impersonator_id IS NULL
+                 OR (a.site_admin = TRUE AND a.suspended = FALSE AND u.site_admin = FALSE AND p.created_at > $3))",
             args![hash(app, secret), idle, whole],
         )
         .await?;
@@ -135,7 +186,9 @@ pub async fn find(app: &App, secret: &str) -> Result<Option<Session>> {
         return Ok(None);
     }
     if now.since(session.last_seen_at) >= SEEN_INTERVAL {
-        app.db.exec("UPDATE sessions SET last_seen_at = $2 WHERE id = $1", args![&session.id, now]).await?;
+        // Who acts as somebody is seen in their own session too.
+        let sql = "UPDATE sessions SET last_seen_at = $3 WHERE id = $1 OR id = $2";
+        app.db.exec(sql, args![&session.id, session.impersonator_session.as_ref(), now]).await?;
     }
     Ok(Some(session))
 }
@@ -224,10 +277,11 @@ pub async fn end_others(app: &App, session: &Session) -> Result<()> {
     tx.commit().await
 }
 
-/// Ends a session.
+/// Ends a session. Who acts as somebody else signs out altogether.
 pub async fn end(app: &App, id: &SessionId) -> Result<()> {
     audit::resource("sessions", id.as_str());
-    app.db.exec("DELETE FROM sessions WHERE id = $1", args![id]).await.map(drop)
+    let sql = "DELETE FROM sessions WHERE id = $1 OR id IN (SELECT impersonator_session FROM sessions WHERE id = $1)";
+    app.db.exec(sql, args![id]).await.map(drop)
 }
 
 /// Ends the sessions of a user, but one, and sign-ins of theirs that wait for a second factor.

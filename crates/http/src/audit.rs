@@ -65,6 +65,8 @@ pub struct Asked {
     pub who: Option<Who>,
     /// What they have shown.
     pub token: Option<TokenShown>,
+    /// The site admin who acts as them.
+    pub impersonator: Option<Who>,
 }
 
 /// Who asks for a change, and from where, as far as that is known before the work begins.
@@ -72,6 +74,7 @@ pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
     pub(crate) who: Option<Who>,
     pub(crate) token: Option<TokenShown>,
+    pub(crate) impersonator: Option<Who>,
 }
 
 /// What the work itself says of the change.
@@ -80,6 +83,7 @@ struct Noted {
     organization: Option<OrganizationId>,
     who: Option<Who>,
     resource: Option<ResourceNamed>,
+    reason: Option<String>,
 }
 
 /// The documents of a resource before and after.
@@ -122,6 +126,11 @@ pub fn resource(kind: &str, id: &str) {
     note(|noted| noted.resource = Some(ResourceNamed { kind: kind.to_owned(), id: id.to_owned() }));
 }
 
+/// Says why the change of this request is made, where its maker must give a reason.
+pub fn reason(text: &str) {
+    note(|noted| noted.reason = Some(text.to_owned()));
+}
+
 fn note(change: impl FnOnce(&mut Noted)) {
     // Outside of a request that may change something there is nobody to tell.
     let _ = CURRENT.try_with(|observed| {
@@ -132,7 +141,10 @@ fn note(change: impl FnOnce(&mut Noted)) {
 impl Observed {
     fn entry(&self) -> Entry {
         let noted = self.noted.lock().expect("no holder of this lock panics").clone();
-        Entry::begun(&self.asked, noted.organization, noted.who, noted.resource, self.app.now())
+        let mut entry =
+            Entry::begun(&self.asked, noted.organization, noted.who, noted.resource, self.app.now());
+        entry.reason = noted.reason;
+        entry
     }
 }
 
@@ -227,6 +239,7 @@ pub async fn command<T>(
         address: None,
         who: Some(Who { id: "operator".to_owned(), name: Some(by.to_owned()) }),
         token: None,
+        impersonator: None,
     };
     let noted = Noted {
         resource: Some(ResourceNamed { kind: kind.to_owned(), id: id.to_owned() }),

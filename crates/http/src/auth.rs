@@ -290,13 +290,14 @@ async fn refuse_one_factor(
     actor: &Actor,
     strict: &[OrganizationId],
     all: &mut Vec<Grants>,
+    alone: bool,
 ) -> Result<()> {
     let Actor::User { id, .. } = actor else { return Ok(()) };
     let asks = |grants: &Grants| grants.member && strict.contains(&grants.organization);
     if !all.iter().any(asks) || has_second_factor(app, id).await? {
         return Ok(());
     }
-    if all.len() == 1 {
+    if alone {
         let why = "This organization requires two-factor authentication; turn it on in your account settings";
         return Err(Error::Forbidden(why.to_owned()));
     }
@@ -397,7 +398,7 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
         }
     }
     join(app, actor, &open, &mut all).await?;
-    refuse_one_factor(app, actor, &strict, &mut all).await?;
+    refuse_one_factor(app, actor, &strict, &mut all, organizations.len() == 1).await?;
     let members: Vec<OrganizationId> =
         all.iter().filter(|grants| grants.member).map(|grants| grants.organization.clone()).collect();
     let (teams, accesses) = match actor {

@@ -45,6 +45,8 @@ pub struct Caller {
     pub who: Who,
     /// What they have shown, for the audit trail.
     pub token: TokenShown,
+    /// The site admin who acts as them, if somebody does.
+    pub impersonator: Option<Who>,
     /// Where from, if that is known.
     pub address: Option<IpAddr>,
     /// Names the request in logs and in the audit trail.
@@ -201,6 +203,7 @@ impl Inside {
             address: caller.address,
             who: Some(caller.who.clone()),
             token: Some(caller.token.clone()),
+            impersonator: caller.impersonator.clone(),
         };
         let (response, document) = serve::change(served, cx, by).await?;
         let document = document.map(|bytes| serde_json::from_slice(&bytes)).transpose();

@@ -145,7 +145,9 @@ async fn handle(
     if operation.method != Method::GET {
         let address = origin::address(&cx.app.settings.trusted_proxies, &cx.headers, &parts.extensions);
         let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
-        return change(served, cx, audit::Caller { address, who, token }).await.map(|(response, _)| response);
+        return change(served, cx, audit::Caller { address, who, token, impersonator: None })
+            .await
+            .map(|(response, _)| response);
     }
     let known: Vec<HeaderValue> = cx.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
     let (response, document) = (operation.handler)(cx).await?.into_response()?;
@@ -182,6 +184,7 @@ pub(crate) async fn change(
         address: caller.address,
         who: caller.who,
         token: caller.token,
+        impersonator: caller.impersonator,
     };
     let sibling = served.sibling.as_ref().map(|(handler, stays)| audit::documents(&cx, handler, *stays));
     let also = ticket.as_ref().map(idempotency::Ticket::statements);

@@ -110,7 +110,12 @@ pub async fn user(args: UserArgs) -> Result<(), Failure> {
             done(&name, "suspended");
         }
         UserCommand::NoTwoFactor { name } => {
-            people::turn_two_factor_off(&app, &name).await.map_err(|e| plainly(e, &name))?;
+            let turning = people::turn_two_factor_off(&app, &name);
+            let of = ("users", name.as_str());
+            let changed =
+                audited(&app, "command.user.no-two-factor", "ferroform user no-two-factor", of, turning)
+                    .await;
+            changed.map_err(|e| plainly(e, &name))?;
             done(&name, "took away the second factor of");
         }
         UserCommand::Resume { name } => {

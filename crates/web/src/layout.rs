@@ -101,6 +101,8 @@ pub(crate) enum Area<'a> {
     Home,
     /// What is a person's own.
     Account,
+    /// The whole installation, for site admins.
+    Site,
     /// An organization.
     Organization(&'a str),
     /// A workspace of an organization.
@@ -136,6 +138,7 @@ impl Area<'_> {
         };
         match self {
             Area::Home => vec![],
+            Area::Site => vec![("Users", "/admin/users".to_owned())],
             Area::Account => PLACES.iter().map(|(_, path, name)| (*name, (*path).to_owned())).collect(),
             Area::Organization(organization) => under(
                 format!("/app/{}", segment(organization)),
@@ -152,6 +155,7 @@ impl Area<'_> {
     fn crumbs(&self) -> Vec<(&str, String)> {
         match self {
             Area::Home => vec![],
+            Area::Site => vec![("Site admin", "/admin/users".to_owned())],
             Area::Account => vec![("Account", PLACES[0].1.to_owned())],
             Area::Organization(organization) => {
                 vec![(organization, format!("/app/{}", segment(organization)))]
@@ -190,6 +194,7 @@ pub(crate) fn framed(visit: &Visit, frame: &Frame<'_>, body: &Markup) -> Markup 
                     }
                     @if let Some(session) = &visit.session {
                         div.who {
+                            @if session.site_admin { a href="/admin/users" { "Site admin" } }
                             a href="/app/settings/tokens" { (session.username) }
                             form method="post" action="/sign-out" {
                                 (form_token(visit))
@@ -204,6 +209,7 @@ pub(crate) fn framed(visit: &Visit, frame: &Frame<'_>, body: &Markup) -> Markup 
                     }
                 } }
             }
+            (acting(visit))
             main #content {
                 div.heading {
                     div {
@@ -223,6 +229,23 @@ fn whole_title(frame: &Frame<'_>) -> String {
     let crumbs = frame.area.crumbs();
     words.extend(crumbs.iter().rev().map(|(name, _)| *name).filter(|name| *name != frame.title));
     words.join(" · ")
+}
+
+/// What a site admin who acts as somebody sees on every page.
+fn acting(visit: &Visit) -> Markup {
+    let session = visit.session.as_ref();
+    let Some((session, admin)) = session.and_then(|s| Some((s, s.impersonator.as_ref()?))) else {
+        return html! {};
+    };
+    html! {
+        aside.acting aria-label="Acting as somebody else" {
+            form method="post" action="/impersonation/end" {
+                (form_token(visit))
+                span { "You act as " strong { (session.username) } ", and are " (admin) "." }
+                button.quiet type="submit" { "Stop" }
+            }
+        }
+    }
 }
 
 /// What every form carries; see [`Visit::form_token`].

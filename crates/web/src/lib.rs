@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`serve`] (from the table of pages to a service), `visit` (one request), `answer`, `layout` (frames and
 //! parts that pages are made of), then the pages: `sign_in`, `external`, `authorize`, `home`, `tokens`, `password`,
-//! `two_factor`, `sessions`.
+//! `two_factor`, `sessions`, `people`.
 //! Why it is made like this is in `docs/adr/0005-pages-without-script.md`.
 
 mod answer;
@@ -19,6 +19,7 @@ mod live;
 mod organizations;
 mod parts;
 mod password;
+mod people;
 mod run;
 pub mod serve;
 mod sessions;

@@ -6,8 +6,8 @@
 
 use crate::{
     answer::Answer,
-    assets, authorize, external, home, layout, live, organizations, password, run, sessions, sign_in, tokens,
-    two_factor,
+    assets, authorize, external, home, layout, live, organizations, password, people, run, sessions, sign_in,
+    tokens, two_factor,
     visit::{self, Refused, Visit},
     workspace, workspaces,
 };
@@ -47,6 +47,8 @@ pub struct Route {
     pub needs: Needs,
     /// Whether it may change something, which the audit trail is told then.
     changes: bool,
+    /// Whether it is about what proves who somebody is, and so closed to who acts as somebody else.
+    personal: bool,
     handler: Handler,
 }
 
@@ -92,7 +94,8 @@ impl Table {
     {
         let handler: Handler = Arc::new(move |visit| Box::pin(handler(visit)));
         let changes = method == Method::POST;
-        self.0.push(Route { method, path, name, needs, changes, handler });
+        let personal = changes && PERSONAL.iter().any(|start| path.starts_with(start));
+        self.0.push(Route { method, path, name, needs, changes, personal, handler });
         self
     }
 
@@ -104,6 +107,10 @@ impl Table {
         self
     }
 }
+
+/// What a site admin who acts as somebody may not do: nothing that they do must outlive that, or lock its owner out.
+const PERSONAL: [&str; 4] =
+    ["/oauth/authorize", "/app/settings/tokens", "/app/settings/password", "/app/settings/two-factor"];
 
 /// All pages.
 pub fn routes() -> Vec<Route> {
@@ -138,7 +145,10 @@ pub fn routes() -> Vec<Route> {
         .send("/app/settings/two-factor/off", "web.two-factor.off", two_factor::off)
         .show("/app/settings/sessions", "web.sessions.show", sessions::show)
         .send("/app/settings/sessions/{id}/end", "web.session.end", sessions::end)
-        .send("/app/settings/sessions/end-others", "web.sessions.end-others", sessions::end_others);
+        .send("/app/settings/sessions/end-others", "web.sessions.end-others", sessions::end_others)
+        .show("/admin/users", "web.admin-users.show", people::show)
+        .send("/admin/users/{id}/impersonate", "web.admin-user.impersonate", people::impersonate)
+        .send("/impersonation/end", "web.impersonation.end", people::return_to_self);
     let all = [organizations::routes, workspaces::routes, workspace::routes, run::routes, live::routes];
     all.into_iter().fold(table, |table, more| more(table)).0
 }
@@ -147,7 +157,9 @@ pub fn routes() -> Vec<Route> {
 fn absent() -> Route {
     let handler: Handler = Arc::new(|visit| Box::pin(home::absent(visit)));
     let (method, needs) = (Method::GET, Needs::Session);
-    Route { method, path: "/app/…", name: "web.absent.show", needs, changes: false, handler }
+    Route {
+        method, path: "/app/…", name: "web.absent.show", needs, changes: false, personal: false, handler
+    }
 }
 
 /// Answers a request that nothing else is routed to, if it is one for a page.
@@ -220,6 +232,9 @@ fn asked(route: &Route, visit: &Visit) -> audit::Asked {
         address: visit.address,
         who: session.map(|s| audit::Who { id: s.user_id.to_string(), name: Some(s.username.clone()) }),
         token: session.map(|s| audit::TokenShown { id: s.id.to_string(), kind: "session".to_owned() }),
+        impersonator: session.and_then(|s| {
+            Some(audit::Who { id: s.impersonator_id.as_ref()?.to_string(), name: s.impersonator.clone() })
+        }),
     }
 }
 
@@ -241,6 +256,10 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
         };
     }
     let (session, request_id) = (visit.session.clone(), visit.request_id.clone());
+    if route.personal && session.as_ref().is_some_and(|session| session.impersonator_id.is_some()) {
+        let why = "This is done in your own name alone. Stop acting as somebody else first.";
+        return failure(&Error::Forbidden(why.to_owned()), &request_id, session.as_ref());
+    }
     let result = if route.changes {
         let (app, asked) = (visit.app.clone(), asked(route, &visit));
         audit::observe(&app, asked, None, None, (route.handler)(visit)).await

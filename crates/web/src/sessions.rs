@@ -46,6 +46,7 @@ fn row(visit: &Visit, one: &Listed, own: &SessionId, now: Timestamp) -> Markup {
     let way = match one.method.as_str() {
         "password" => "by password",
         "link" => "by a link",
+        "impersonation" => "a site admin, acting as you",
         "oidc" => "by your organization's sign-in",
         other => other,
     };

@@ -3,7 +3,10 @@
 //! What a page shows it reads by [`Visit::read`], and what it does it does by [`Visit::change`]: with the paths of the API,
 //! as the person who visits.
 
-use accounts::sessions::{self, Browser, Session};
+use accounts::{
+    cookies::{self, same_origin},
+    sessions::{self, Browser, Session},
+};
 use axum::{
     body::Body,
     http::{HeaderMap, Method, Uri, header, request::Parts},
@@ -63,13 +66,13 @@ impl Visit {
         parts: Parts,
     ) -> Result<Self> {
         let address = origin::address(&app.settings.trusted_proxies, &parts.headers, &parts.extensions);
-        let shown = cookie(&parts.headers, &session_cookie_name(&app)).map(Secret::from);
+        let shown = cookies::read(&parts.headers, &cookies::session(&app)).map(Secret::from);
         let session = match &shown {
             Some(secret) => sessions::find(&app, secret.expose()).await?,
             None => None,
         };
         allow(&app, session.as_ref(), address)?;
-        let guest = cookie(&parts.headers, &guest_cookie_name(&app)).filter(|guest| guest.len() >= 40);
+        let guest = cookies::read(&parts.headers, &guest_cookie_name(&app)).filter(|guest| guest.len() >= 40);
         let new_guest = session.is_none() && guest.is_none();
         let mark = match (&session, shown, guest) {
             (Some(_), Some(secret), _) => secret,
@@ -97,6 +100,10 @@ impl Visit {
             actor: Arc::new(session.actor()),
             who: Who { id: session.user_id.to_string(), name: Some(session.username.clone()) },
             token: TokenShown { id: session.id.to_string(), kind: "session".to_owned() },
+            impersonator: session
+                .impersonator_id
+                .as_ref()
+                .map(|id| Who { id: id.to_string(), name: session.impersonator.clone() }),
             address: self.address,
             request_id: self.request_id.as_str().into(),
         })
@@ -191,7 +198,7 @@ impl Visit {
     pub(crate) fn signed_in_cookies(&self, secret: &Secret) -> Vec<String> {
         let age = self.app.settings.session_seconds;
         vec![
-            self.cookie_text(&session_cookie_name(&self.app), secret.expose(), Some(age)),
+            self.cookie_text(&cookies::session(&self.app), secret.expose(), Some(age)),
             self.cookie_text(&guest_cookie_name(&self.app), "", Some(0)),
         ]
     }
@@ -203,18 +210,16 @@ impl Visit {
 
     /// What [`Visit::external_cookie`] has set.
     pub(crate) fn external(&self) -> Option<&str> {
-        cookie(&self.headers, &external_cookie_name(&self.app))
+        cookies::read(&self.headers, &external_cookie_name(&self.app))
     }
 
     /// The cookie of who has just signed out.
     pub(crate) fn signed_out_cookie(&self) -> String {
-        self.cookie_text(&session_cookie_name(&self.app), "", Some(0))
+        self.cookie_text(&cookies::session(&self.app), "", Some(0))
     }
 
     fn cookie_text(&self, name: &str, value: &str, max_age: Option<i64>) -> String {
-        let secure = if over_tls(&self.app) { "; Secure" } else { "" };
-        let age = max_age.map(|age| format!("; Max-Age={age}")).unwrap_or_default();
-        format!("{name}={value}; Path=/{age}; HttpOnly; SameSite=Lax{secure}")
+        cookies::text(&self.app, name, value, max_age)
     }
 }
 
@@ -242,76 +247,16 @@ fn form_text(mark: &Secret) -> String {
     format!("form {}", mark.expose())
 }
 
-fn over_tls(app: &App) -> bool {
-    app.settings.url.starts_with("https:")
-}
-
-/// `__Host-` makes the browser insist on TLS, on this host alone, and on the whole path. It refuses it without TLS.
-fn session_cookie_name(app: &App) -> String {
-    format!("{}ferroform-session", if over_tls(app) { "__Host-" } else { "" })
-}
-
 fn guest_cookie_name(app: &App) -> String {
-    format!("{}ferroform-guest", if over_tls(app) { "__Host-" } else { "" })
+    cookies::name(app, "guest")
 }
 
 fn external_cookie_name(app: &App) -> String {
-    format!("{}ferroform-external", if over_tls(app) { "__Host-" } else { "" })
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(n, value)| *n == name && !value.is_empty()).map(|(_, value)| value)
+    cookies::name(app, "external")
 }
 
 /// Whether a browser unpacks gzip.
 pub(crate) fn unpacks(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.contains("gzip"))
-}
-
-/// Whether the browser says that a form comes from a page of this server. A client that says nothing is no browser of
-/// this decade; the form's token decides then.
-fn same_origin(headers: &HeaderMap, uri: &Uri, own: &str) -> bool {
-    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
-    if let Some(site) = headers.get("sec-fetch-site")
-        && site != "same-origin"
-        && site != "none"
-    {
-        return false;
-    }
-    let Some(origin) = text(header::ORIGIN) else { return true };
-    let host = text(header::HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
-    let place = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    origin == own || (place.is_some() && place == host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
-
-    #[test]
-    fn a_form_is_taken_from_our_own_pages_alone() {
-        let judge = |pairs: &[(&'static str, &str)]| {
-            same_origin(&headers(pairs), &"/sign-in".parse().unwrap(), "https://tfe.test")
-        };
-        assert!(judge(&[("origin", "https://tfe.test"), ("sec-fetch-site", "same-origin")]));
-        assert!(judge(&[("origin", "https://127.0.0.1:8443"), ("host", "127.0.0.1:8443")]));
-        assert!(!judge(&[("origin", "https://evil.test"), ("host", "tfe.test")]));
-        assert!(!judge(&[("origin", "null"), ("host", "tfe.test")]));
-        assert!(!judge(&[("origin", "https://tfe.test"), ("sec-fetch-site", "cross-site")]));
-        assert!(!judge(&[("sec-fetch-site", "same-site")]));
-    }
-
-    #[test]
-    fn a_cookie_is_found_among_others_by_its_whole_name() {
-        let headers = headers(&[("cookie", "xa=1; a=2; b=3")]);
-        assert_eq!(cookie(&headers, "a"), Some("2"));
-        assert_eq!(cookie(&headers, "c"), None);
-    }
 }

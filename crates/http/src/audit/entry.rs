@@ -34,6 +34,12 @@ pub struct Entry {
     pub resource: ResourceChanged,
     /// The answer's status; none if the server ended, or the client was gone, before it was answered.
     pub status: Option<u16>,
+    /// The site admin who acted as `who`. Left out where nobody did, so that older entries keep their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonator: Option<Who>,
+    /// Why, where a reason is asked for; left out likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A person, or the synthetic user behind a team's or an organization's token.
@@ -102,6 +108,8 @@ impl Entry {
             path: asked.path.to_owned(),
             resource: ResourceChanged { kind: named.kind, id: named.id, action: action(asked) },
             status: (asked.method == command()).then_some(200),
+            impersonator: asked.impersonator.clone(),
+            reason: None,
         }
     }
 
@@ -227,6 +235,7 @@ mod tests {
             address: None,
             who: None,
             token: None,
+            impersonator: None,
         };
         let entry = |asked: &Asked| {
             let entry = Entry::begun(asked, None, None, None, Timestamp::from_micros(1));

@@ -145,8 +145,8 @@ fn shown(app: &App, row: &Row) -> Value {
         "auth": {
             "accessor_id": who.map(|who| &who.id),
             "description": who.map(|who| who.name.as_ref().unwrap_or(&who.id)),
-            "type": "Client",
-            "impersonator_id": null,
+            "type": if entry.impersonator.is_some() { "Impersonated" } else { "Client" },
+            "impersonator_id": entry.impersonator.as_ref().map(|who| &who.id),
             "organization_id": entry.organization,
         },
         "request": { "id": entry.id },
@@ -163,6 +163,7 @@ fn shown(app: &App, row: &Row) -> Value {
                 "status": entry.status,
                 "token": entry.token,
                 "address": entry.address,
+                "reason": entry.reason,
                 "before": changes.before,
                 "after": changes.after,
             },

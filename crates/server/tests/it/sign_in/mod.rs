@@ -5,6 +5,7 @@
 
 mod authorization;
 mod external;
+mod impersonation;
 mod pages;
 mod sessions;
 pub(crate) mod terraform;
