@@ -194,8 +194,9 @@ async fn create(mut cx: Cx) -> Result<Reply> {
         .map(|list| list.iter().filter_map(|team| Some(team.get("id")?.as_str()?.to_owned())).collect())
         .unwrap_or_default();
     let mut tx = cx.app.db.begin().await?;
-    let known: Option<(UserId,)> =
-        tx.one("SELECT id FROM users WHERE email = $1 AND service = FALSE", args![&email]).await?;
+    let known: Option<(UserId,)> = tx
+        .one("SELECT id FROM users WHERE LOWER(email) = $1 AND service = FALSE", args![email.to_lowercase()])
+        .await?;
     let user = match known {
         Some((id,)) => id,
         None => {

@@ -149,7 +149,7 @@ impl Wanted {
     fn of(resource: &Map<String, Value>) -> Result<Self> {
         Ok(Self {
             display_name: resource::text(resource, "displayName")?,
-            external_id: resource::optional_text(resource, "externalId"),
+            external_id: resource::optional_text(resource, "externalId")?,
             members: match member(resource, "members") {
                 None => None,
                 Some(value) => Some(members(value)?),

@@ -136,10 +136,13 @@ pub(super) fn text(of: &Map<String, Value>, name: &str) -> Result<String> {
     Ok(found.to_owned())
 }
 
-/// A text that may be there.
-pub(super) fn optional_text(of: &Map<String, Value>, name: &str) -> Option<String> {
-    let found = super::path::member(of, name)?;
-    found.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+/// A text that may be there; none where it says nothing.
+pub(super) fn optional_text(of: &Map<String, Value>, name: &str) -> Result<Option<String>> {
+    match super::path::member(of, name) {
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => text(of, name).map(Some),
+    }
 }
 
 /// Refuses what another resource has.

@@ -4,10 +4,10 @@
 //! harm. The caller holds the settings of SCIM, forgets identities after the commit, and calls nothing of this while
 //! SCIM is paused.
 
-use crate::{memberships, people};
+use crate::people;
 use db::{FromRow, Tx, args};
 use http_api::{App, Error, Result, site::Scim};
-use kernel::ids::{OrganizationId, ScimGroupId, TeamId, UserId};
+use kernel::ids::{MembershipId, OrganizationId, ScimGroupId, TeamId, UserId};
 
 /// The group of this id, if there is one.
 pub(super) async fn group_of(tx: &mut Tx, id: &str) -> Result<Option<ScimGroupId>> {
@@ -60,8 +60,13 @@ pub(super) async fn team(app: &App, tx: &mut Tx, id: &TeamId) -> Result<()> {
         (SELECT 1 FROM organization_memberships o WHERE o.organization_id = $2 AND o.user_id = m.user_id)";
     let strangers: Vec<(UserId,)> = tx.all(sql, args![&group, &organization]).await?;
     for (user,) in strangers {
-        let membership = memberships::insert(app, tx, &organization, &user, "active").await?;
-        tx.exec("UPDATE organization_memberships SET scim = TRUE WHERE id = $1", args![&membership]).await?;
+        // Somebody may be inviting them at this moment.
+        tx.exec(
+            "INSERT INTO organization_memberships (id, organization_id, user_id, status, created_at, scim)
+             VALUES ($1, $2, $3, 'active', $4, TRUE) ON CONFLICT DO NOTHING",
+            args![&MembershipId::new(&app.env), &organization, &user, app.now()],
+        )
+        .await?;
     }
     // Who was invited needs no invitation any more.
     tx.exec(

@@ -161,7 +161,7 @@ struct Wanted {
 impl Wanted {
     fn of(mut resource: Map<String, Value>) -> Result<Self> {
         let user_name = resource::text(&resource, "userName")?;
-        let external_id = resource::optional_text(&resource, "externalId");
+        let external_id = resource::optional_text(&resource, "externalId")?;
         let active = match member(&resource, "active") {
             None | Some(Value::Null) => None,
             Some(value) => Some(
@@ -170,7 +170,7 @@ impl Wanted {
             ),
         };
         let email = address(&resource).or_else(|| Some(user_name.clone()).filter(|name| is_address(name)));
-        let display_name = resource::optional_text(&resource, "displayName").unwrap_or_default();
+        let display_name = resource::optional_text(&resource, "displayName")?.unwrap_or_default();
         for name in OWN {
             let name = key(&resource, name);
             resource.remove(&name);

@@ -498,6 +498,11 @@ on_both! {
         let same_address = json!({ "userName": "other", "emails": [{ "value": "mona@example.com" }] });
         refused(&post("/Users", same_address).await, 409, "uniqueness");
         refused(&post("/Groups", json!({ "displayName": "ops" })).await, 409, "uniqueness");
+        // Whom the provider has brought is invited as who they are.
+        let admin = server.admin();
+        admin.organization("acme").await;
+        admin.invite("acme", "Mona@Example.com", &[]).await;
+        assert_eq!(people(&admin, "acme").await[1].0, "mona@example.com");
         refused(&post("/Users", json!({})).await, 400, "invalidValue");
         refused(&post("/Users", json!({ "userName": "no-address" })).await, 400, "invalidValue");
         refused(&post("/Users", json!([])).await, 400, "invalidValue");
