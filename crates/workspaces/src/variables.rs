@@ -12,6 +12,7 @@ pub use effective::values;
 use crate::workspaces;
 use authz::perm;
 use axum::http::Method;
+use blob::keys::DataKey;
 use db::{FromRow, Tx, args};
 use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
 use kernel::{
@@ -27,6 +28,8 @@ const KEY_MAX: usize = 128;
 const VALUE_MAX: usize = 256 << 10;
 /// Characters of a description.
 const DESCRIPTION_MAX: usize = 512;
+/// Variables that one request may change.
+const MANY: usize = 100;
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct Row {
@@ -113,6 +116,12 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/workspaces/{id}/vars", "workspaces.variables.create", create)
         .op(Method::GET, "/workspaces/{id}/vars/{variable}", "workspaces.variables.read", read)
         .op(Method::PATCH, "/workspaces/{id}/vars/{variable}", "workspaces.variables.update", update)
+        .op(
+            Method::PATCH,
+            "/workspaces/{id}/relationships/vars",
+            "workspaces.variables.update-many",
+            update_many,
+        )
         .op(Method::DELETE, "/workspaces/{id}/vars/{variable}", "workspaces.variables.delete", delete)
 }
 
@@ -365,10 +374,43 @@ pub(crate) async fn read_in(cx: &Cx, home: &Home) -> Result<Reply> {
 /// Changes the variable that the path names.
 pub(crate) async fn update_in(cx: &mut Cx, home: &Home) -> Result<Reply> {
     let data: Data<Attributes> = cx.data().await?;
-    let asked = data.attributes;
     let seal_key = cx.app.data_key(&home.organization).await?;
     let mut tx = cx.app.db.begin().await?;
-    let mut row = find(&mut tx, &home.owner, cx.path("variable")).await?;
+    let row = change(&cx.app, &mut tx, home, &seal_key, cx.path("variable"), data.attributes).await?;
+    tx.commit().await?;
+    Ok(Reply::one(document(&cx.app, &home.organization, &row).await?))
+}
+
+/// Changes the variables that the request names, all of them or none.
+async fn update_many(mut cx: Cx) -> Result<Reply> {
+    let home = writable(&cx).await?;
+    let named = cx.data_list().await?;
+    if named.len() > MANY {
+        let text = format!("the request names {} variables; it may name {MANY}", named.len());
+        return Err(Error::bad_request("bad request", text));
+    }
+    let seal_key = cx.app.data_key(&home.organization).await?;
+    let mut tx = cx.app.db.begin().await?;
+    for member in named {
+        let asked = serde_json::from_value(member.attributes.into()).map_err(|e| {
+            Error::Unprocessable(format!("the attributes of a variable do not have the expected shape: {e}"))
+        })?;
+        change(&cx.app, &mut tx, &home, &seal_key, &member.id.unwrap_or_default(), asked).await?;
+    }
+    tx.commit().await?;
+    Ok(Reply::no_content())
+}
+
+/// Changes a variable, as far as the request says.
+async fn change(
+    app: &App,
+    tx: &mut Tx,
+    home: &Home,
+    seal_key: &DataKey,
+    id: &str,
+    asked: Attributes,
+) -> Result<Row> {
+    let mut row = find(tx, &home.owner, id).await?;
     let mut wrong = asked.check();
     if row.sensitive {
         if asked.key.as_ref().is_some_and(|key| *key != row.key) {
@@ -388,11 +430,11 @@ pub(crate) async fn update_in(cx: &mut Cx, home: &Home) -> Result<Reply> {
     row.hcl = asked.hcl.unwrap_or(row.hcl) && row.category == "terraform";
     row.sensitive = asked.sensitive.unwrap_or(row.sensitive);
     row.description = asked.description.unwrap_or(row.description);
-    row.version_id = new_version(&cx.app.env);
+    row.version_id = new_version(&app.env);
     if let Some(value) = asked.value {
-        row.value = seal_key.seal(&cx.app.env, row.id.as_str(), value.as_bytes());
+        row.value = seal_key.seal(&app.env, row.id.as_str(), value.as_bytes());
     }
-    refuse_taken_key(&mut tx, home, &row).await?;
+    refuse_taken_key(tx, home, &row).await?;
     tx.exec(
         "UPDATE variables SET key = $2, value = $3, category = $4, hcl = $5, sensitive = $6, description = $7,
            version_id = $8 WHERE id = $1",
@@ -408,8 +450,7 @@ pub(crate) async fn update_in(cx: &mut Cx, home: &Home) -> Result<Reply> {
         ],
     )
     .await?;
-    tx.commit().await?;
-    Ok(Reply::one(document(&cx.app, &home.organization, &row).await?))
+    Ok(row)
 }
 
 /// Deletes the variable that the path names.

@@ -74,6 +74,9 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         "workspaces.variables.create" | "workspaces.variable-sets.create-variable" => {
             attributes(json!({ "key": "made", "value": "v", "category": "terraform" }))
         }
+        "workspaces.variables.update-many" => {
+            json!({ "data": [{ "type": "vars", "id": id("vars"), "attributes": { "value": "new" } }] })
+        }
         "workspaces.variables.update" | "workspaces.variable-sets.update-variable" => {
             attributes(json!({ "value": "new" }))
         }

@@ -41,6 +41,33 @@ on_both! {
         }
     }
 
+    async fn variables_are_changed_together_or_not_at_all(server) {
+        let admin = server.admin();
+        admin.organization("acme").await;
+        let ws = admin.workspace("acme", "demo", json!({})).await;
+        let vars = format!("/workspaces/{ws}/vars");
+        let mut ids = Vec::new();
+        for key in ["a", "b"] {
+            let new = attributes(json!({ "key": key, "value": "old", "category": "env" }));
+            ids.push(admin.post(&vars, new).await.expect(201).id());
+        }
+        let one = |id: &str, of: Value| json!({ "type": "vars", "id": id, "attributes": of });
+        let many = format!("/workspaces/{ws}/relationships/vars");
+        let values = || async {
+            let found = admin.get(&vars).await.expect(200);
+            let all = found.json["data"].as_array().unwrap().iter();
+            all.map(|v| v["attributes"]["value"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let both = |second: Value| json!({ "data": [one(&ids[0], json!({ "value": "new" })), one(&ids[1], second)] });
+        admin.patch(&many, both(json!({ "key": "a" }))).await.expect(422);
+        assert_eq!(values().await, ["old", "old"]);
+        admin.patch(&many, both(json!({ "value": "newer" }))).await.expect(204);
+        assert_eq!(values().await, ["new", "newer"]);
+        admin.patch(&many, json!({ "data": [one("var-none", json!({}))] })).await.expect(404);
+        let reader = server.with_token(&admin.team_token("acme", "readers", &ws, "read").await);
+        reader.patch(&many, both(json!({}))).await.expect(404);
+    }
+
     async fn a_teams_memberships_are_listed_to_who_sees_the_team(server) {
         let admin = server.admin();
         admin.organization("acme").await;
