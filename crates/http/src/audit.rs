@@ -18,7 +18,7 @@ pub mod verify;
 pub use chain::{Trail, keep_chaining, sweep};
 pub use entry::{Entry, TokenShown, Who};
 
-use crate::{App, Cx, Result, operation::Handler};
+use crate::{App, Cx, Resource, Result, operation::Handler};
 use authz::{Actor, TokenKind};
 use axum::{
     http::{Method, StatusCode},
@@ -84,6 +84,8 @@ struct Noted {
     who: Option<Who>,
     resource: Option<ResourceNamed>,
     reason: Option<String>,
+    /// How it was before, where the work says it.
+    before: Option<Arc<Vec<u8>>>,
 }
 
 /// The documents of a resource before and after.
@@ -131,6 +133,15 @@ pub fn reason(text: &str) {
     note(|noted| noted.reason = Some(text.to_owned()));
 }
 
+/// Says how the resource was before the change of this request, of an operation that is declared to tell
+/// ([`crate::Routes::telling_before`]): from the row that the work has read anyway.
+pub fn before(resource: &Resource) {
+    note(|noted| {
+        let document = serde_json::to_vec(&serde_json::json!({ "data": resource }));
+        noted.before = document.ok().filter(|document| document.len() <= entry::LARGE).map(Arc::new);
+    });
+}
+
 fn note(change: impl FnOnce(&mut Noted)) {
     // Outside of a request that may change something there is nobody to tell.
     let _ = CURRENT.try_with(|observed| {
@@ -160,9 +171,11 @@ impl Witness for Observed {
 
     fn statements(&self) -> BoxFuture<'_, Vec<Statement>> {
         Box::pin(async {
-            let earlier = match &self.earlier {
-                Some(earlier) => earlier.clone().await,
-                None => None,
+            let told = self.noted.lock().expect("no holder of this lock panics").before.clone();
+            let earlier = match (told, &self.earlier) {
+                (Some(told), _) => Some(Arc::new(self.app.audit.seal(&self.app, &self.asked.id, &told))),
+                (None, Some(earlier)) => earlier.clone().await,
+                (None, None) => None,
             };
             let entry = self.entry();
             let text = serde_json::to_string(&entry).expect("an entry is texts and numbers");
@@ -367,7 +380,8 @@ pub(crate) fn sibling(operation: &crate::Operation, routes: &crate::Routes) -> O
         });
         found.map(|operation| operation.handler.clone())
     };
-    if !matches!(operation.access, crate::Access::Token | crate::Access::Scim) {
+    let audited = matches!(operation.access, crate::Access::Token | crate::Access::Scim);
+    if !audited || operation.tells_before {
         return None;
     }
     let same = if operation.method == Method::POST { None } else { get(operation.path) };

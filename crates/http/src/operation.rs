@@ -42,6 +42,9 @@ pub struct Operation {
     pub access: Access,
     /// What carries it out.
     pub handler: Handler,
+    /// Whether the handler itself tells the audit trail how the resource was before ([`crate::audit::before`]), so that it
+    /// is not read for the trail alone.
+    pub tells_before: bool,
 }
 
 impl std::fmt::Debug for Operation {
@@ -113,7 +116,16 @@ impl Routes {
         Fut: Future<Output = Result<Reply>> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |cx| Box::pin(handler(cx)));
-        self.0.push(Operation { method, path, name, access, handler });
+        self.0.push(Operation { method, path, name, access, handler, tells_before: false });
+        self
+    }
+
+    /// Says of the row just declared that its handler tells how the resource was before.
+    #[must_use]
+    pub fn telling_before(mut self) -> Self {
+        if let Some(last) = self.0.last_mut() {
+            last.tells_before = true;
+        }
         self
     }
 

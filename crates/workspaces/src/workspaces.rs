@@ -21,7 +21,7 @@ use accounts::{
 use authz::{Granted, Grants, InWorkspace, OrganizationPermission, perm};
 use axum::http::Method;
 use db::{Arg, FromRow, Tx, args};
-use http_api::{App, Cx, Data, Error, Reply, Result, Routes, include::Loaders};
+use http_api::{App, Cx, Data, Error, Reply, Result, Routes, audit, include::Loaders};
 use kernel::{
     Timestamp,
     ids::{
@@ -169,6 +169,7 @@ pub fn routes() -> Routes {
         .op(Method::POST, "/organizations/{organization}/workspaces", "workspaces.workspaces.create", create)
         .op(Method::GET, named, "workspaces.workspaces.read-by-name", read)
         .op(Method::PATCH, named, "workspaces.workspaces.update-by-name", update)
+        .telling_before()
         .op(Method::DELETE, named, "workspaces.workspaces.delete-by-name", deletion::delete)
         .op(
             Method::POST,
@@ -178,6 +179,7 @@ pub fn routes() -> Routes {
         )
         .op(Method::GET, "/workspaces/{id}", "workspaces.workspaces.read", read)
         .op(Method::PATCH, "/workspaces/{id}", "workspaces.workspaces.update", update)
+        .telling_before()
         .op(Method::DELETE, "/workspaces/{id}", "workspaces.workspaces.delete", deletion::delete)
         .op(
             Method::POST,
@@ -479,6 +481,7 @@ async fn update(mut cx: Cx) -> Result<Reply> {
     data.attributes.check()?;
     let project = data.related("project").map(str::to_owned);
     let bindings = tags::related_bindings(&data)?;
+    tell_before(&cx, &workspace, &grants, bindings.is_some()).await?;
     let mut tx = cx.app.db.begin().await?;
     let mut changed = hold(&mut tx, &workspace.id).await?;
     let mut settings: Settings = serde_json::from_str(&changed.settings).map_err(Error::internal)?;
@@ -529,6 +532,16 @@ async fn update(mut cx: Cx) -> Result<Reply> {
         cx.app.identities.forget();
     }
     answer(&cx, &changed, &grants).await
+}
+
+/// Tells the audit trail how the workspace was. What does not stand in its row is read only if it may be changed.
+async fn tell_before(cx: &Cx, workspace: &Workspace, grants: &Grants, tags: bool) -> Result<()> {
+    let mut shown = vec![document(workspace, grants)];
+    if tags {
+        shown = shown::related(cx, shown, Many::Few).await?;
+    }
+    shown.iter().for_each(audit::before);
+    Ok(())
 }
 
 async fn store(tx: &mut Tx, w: &Workspace) -> Result<()> {

@@ -74,6 +74,27 @@ on_both! {
         assert_eq!(each(&entries, "/resource/meta/status"), [201, 200, 200, 200, 204].map(Value::from));
     }
 
+    async fn what_an_update_tells_of_before_is_the_row_and_what_it_may_change_beside_it(server) {
+        let api = server.admin();
+        api.organization("acme").await;
+        let ws = api.workspace("acme", "demo", json!({ "description": "one" })).await;
+        let path = format!("/workspaces/{ws}");
+        let shown = api.get(&path).await.expect(200).json["data"].clone();
+        api.patch(&path, json!({ "data": { "attributes": { "description": "two" } } })).await.expect(200);
+        let bindings = json!({ "tag-bindings": { "data": [
+            { "type": "tag-bindings", "attributes": { "key": "env", "value": "prod" } },
+        ] } });
+        let between = api.get(&path).await.expect(200).json["data"].clone();
+        api.patch(&path, json!({ "data": { "relationships": bindings } })).await.expect(200);
+        api.patch(&path, json!({ "data": { "attributes": { "name": "! nope" } } })).await.expect(422);
+        let entries = trail(&api, "acme", "").await;
+        assert_eq!(actions(&entries), ["workspace create", "workspace update", "workspace update"]);
+        let before = |n: usize| entries[n]["resource"]["meta"]["before"].clone();
+        assert_eq!(before(1)["attributes"], shown["attributes"]);
+        assert_eq!(before(1)["relationships"]["vars"]["data"], Value::Null, "it cannot change them");
+        assert_eq!(before(2), between, "the bindings are named");
+    }
+
     async fn an_action_without_a_document_shows_what_became_of_its_resource(server) {
         let api = server.admin();
         api.organization("acme").await;
