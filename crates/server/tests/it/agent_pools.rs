@@ -105,7 +105,7 @@ on_both! {
             assert!(said.contains("ours") && said.contains("no agent connected"), "{said}");
         }
         let named = admin.get("/organizations/acme/runs?filter%5Bagent_pool_names%5D=ours").await.expect(200);
-        assert_eq!(named.ids(), [waiting.clone()]);
+        assert_eq!(named.ids(), std::slice::from_ref(&waiting));
         let others = admin.get("/organizations/acme/runs?filter%5Bagent_pool_names%5D=others").await.expect(200);
         assert!(others.ids().is_empty());
         set(&admin, &format!("/workspaces/{ws}"), json!({ "execution-mode": "remote" })).await.expect(200);
