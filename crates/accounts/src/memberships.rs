@@ -140,10 +140,7 @@ pub(crate) async fn of_team(cx: Cx) -> Result<Reply> {
     values.extend(args![page.limit(), page.offset()]);
     let sql = format!("{SELECT} {condition} ORDER BY {order} LIMIT $5 OFFSET $6");
     let rows: Vec<Membership> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
-    let mut items = Vec::new();
-    for row in &rows {
-        items.push(document(&cx.app, row).await?);
-    }
+    let items = documents(&cx.app, &rows).await?;
     cx.page_of(Paged { items, page, total: total.map(|(n,)| n) }, &["user", "teams", "organization"]).await
 }
 
