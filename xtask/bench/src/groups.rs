@@ -2,7 +2,9 @@
 
 mod audit;
 mod cli;
+mod lists;
 mod logs;
+mod permissions;
 pub(crate) mod process;
 mod reads;
 mod runs;
@@ -24,6 +26,10 @@ pub(crate) enum Group {
     State,
     /// Reading one workspace, and lists of many
     Reads,
+    /// Lists with what they include, of many workspaces and runs
+    Lists,
+    /// Deciding about a permission
+    Permissions,
     /// Writes with and without the audit trail
     Audit,
     /// Terraform's own command line through the `cloud` block
@@ -41,6 +47,11 @@ impl Group {
             Self::Logs => logs::measure(setting, report),
             Self::State => state::measure(setting, report),
             Self::Reads => reads::measure(setting, report),
+            Self::Lists => lists::measure(setting, report),
+            Self::Permissions => {
+                permissions::measure(report);
+                Ok(())
+            }
             Self::Audit => audit::measure(setting, report),
             Self::Cli => cli::measure(setting, report),
         }

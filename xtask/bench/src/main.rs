@@ -68,6 +68,8 @@ struct Setting {
     turns: usize,
     at_once: usize,
     server: Server,
+    /// PostgreSQL's URL, where that is the server's database.
+    database: Option<String>,
     /// Where the server tells its counters.
     metrics: String,
     through: Through,
@@ -126,6 +128,7 @@ fn setting(arguments: &Arguments, postgres: Option<&Postgres>) -> Result<Setting
         turns: *turns,
         at_once: *at_once,
         server,
+        database: postgres.map(|postgres| postgres.url().to_owned()),
         metrics,
         through,
     })
