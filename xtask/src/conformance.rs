@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build::{self, Profile};
-use crate::steps;
+use crate::{schemathesis, steps};
 
 /// Arguments of `cargo xtask conformance`.
 #[derive(clap::Args)]
@@ -26,6 +26,8 @@ enum Suite {
     Cli,
     /// The official Go SDK's own tests
     GoTfe,
+    /// Requests of every role, made from the OpenAPI document by Schemathesis
+    Schemathesis,
 }
 
 /// Builds and runs a suite.
@@ -36,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let package = match arguments.suite {
         Suite::Cli => "conformance-cli",
         Suite::GoTfe => "conformance-go-tfe",
+        Suite::Schemathesis => return schemathesis::run(&arguments.rest),
     };
     let program = build::package(package, Profile::Debug)?;
     steps::run(Command::new(program).args(&arguments.rest))

@@ -16,6 +16,7 @@ pub mod engines;
 pub mod lifeline;
 pub mod places;
 pub mod postgres;
+pub mod schemathesis;
 pub mod server;
 pub mod steps;
 pub mod table;

@@ -170,9 +170,14 @@ impl Server {
         Ok(token.trim().to_owned())
     }
 
+    /// The file with what the server says.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
     /// The last lines of what the server said.
     pub fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

@@ -43,8 +43,12 @@ impl Bench {
     /// Starts a server on an empty data directory.
     pub(crate) fn server(&self) -> Result<Server> {
         // A run that still goes on when its test is done has no one to wait for it.
-        let mut options: Vec<OsString> =
-            vec!["--provider-mirror".into(), self.mirror.clone().into(), "--grace-period".into(), "0s".into()];
+        let mut options: Vec<OsString> = vec![
+            "--provider-mirror".into(),
+            self.mirror.clone().into(),
+            "--grace-period".into(),
+            "0s".into(),
+        ];
         // The suite wants every kind of network to be named.
         for kind in ["api", "notifications", "sentinel", "vcs"] {
             options.extend(["--ip-range".into(), format!("{kind}=127.0.0.1").into()]);

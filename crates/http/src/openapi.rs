@@ -1,20 +1,29 @@
 //! `GET /api/v2/openapi.json`: the operation table as an OpenAPI 3.1 document.
 //!
-//! It lists what exists, and nothing else: method, path, parameters, who may call and how refusals look.
+//! It lists what exists, and nothing else: method, path, parameters, the form of bodies, who may call and how refusals
+//! look. What attributes a resource has, the API's documentation says.
 
 use crate::{
     Access, Routes,
     document::{MEDIA_TYPE, SCIM_MEDIA_TYPE},
     serve::full_path,
 };
+use axum::http::Method;
 use serde_json::{Map, Value, json};
+
+/// What any reading operation may be asked; one that has no pages, no includes or no order ignores it.
+const QUERY: [&str; 5] = ["page-number", "page-size", "include", "sort", "q"];
+
+fn query(name: &str, schema: &Value) -> Value {
+    json!({ "name": name, "in": "query", "required": false, "schema": schema })
+}
 
 /// The document for a table.
 pub fn document(routes: &Routes) -> Value {
     let mut paths = Map::new();
     for operation in routes.operations() {
         let path = full_path(operation);
-        let parameters: Vec<Value> = path
+        let mut parameters: Vec<Value> = path
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
             .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
@@ -31,6 +40,13 @@ pub fn document(routes: &Routes) -> Value {
                 } } },
             },
         });
+        if operation.access == Access::Token && operation.method == Method::GET {
+            parameters.extend(QUERY.map(|name| json!({ "$ref": format!("#/components/parameters/{name}") })));
+        }
+        if operation.access == Access::Token && operation.method != Method::GET {
+            let schema = json!({ "$ref": "#/components/schemas/document" });
+            entry["requestBody"] = json!({ "content": { MEDIA_TYPE: { "schema": schema } } });
+        }
         if !parameters.is_empty() {
             entry["parameters"] = Value::Array(parameters);
         }
@@ -52,9 +68,29 @@ pub fn document(routes: &Routes) -> Value {
                 "token": { "type": "http", "scheme": "bearer" },
                 "scim-token": { "type": "http", "scheme": "bearer" },
             },
+            "parameters": {
+                "page-number": query("page[number]", &json!({ "type": "integer", "minimum": 1 })),
+                "page-size": query("page[size]", &json!({ "type": "integer", "minimum": 1, "maximum": 100 })),
+                "include": query("include", &json!({ "type": "string" })),
+                "sort": query("sort", &json!({ "type": "string" })),
+                "q": query("q", &json!({ "type": "string" })),
+            },
             "schemas": { "scim-error": { "type": "object", "required": ["schemas", "status"], "properties": {
                 "schemas": { "type": "array", "items": { "type": "string" } }, "status": { "type": "string" },
                 "scimType": { "type": "string" }, "detail": { "type": "string" },
+            } }, "document": {
+                "type": "object", "required": ["data"], "properties": { "data": { "anyOf": [
+                    { "$ref": "#/components/schemas/resource" },
+                    { "type": "array", "items": { "$ref": "#/components/schemas/resource" } },
+                ] } },
+            }, "resource": { "type": "object", "properties": {
+                "id": { "type": "string" }, "type": { "type": "string" }, "attributes": { "type": "object" },
+                "relationships": { "type": "object", "additionalProperties": { "type": "object", "properties": { "data": {
+                    "anyOf": [{ "type": "null" }, { "$ref": "#/components/schemas/identifier" },
+                        { "type": "array", "items": { "$ref": "#/components/schemas/identifier" } }],
+                } } } },
+            } }, "identifier": { "type": "object", "required": ["id"], "properties": {
+                "id": { "type": "string" }, "type": { "type": "string" },
             } }, "errors": { "type": "object", "required": ["errors"], "properties": { "errors": { "type": "array", "items": {
                 "type": "object", "required": ["status", "title"],
                 "properties": { "status": { "type": "string" }, "title": { "type": "string" }, "detail": { "type": "string" },
