@@ -9,6 +9,7 @@ error. `--page` writes the counts as Markdown.
 import argparse
 import base64
 import collections
+import concurrent.futures
 import hashlib
 import io
 import json
@@ -314,7 +315,8 @@ def main():
     parser.add_argument("--tester", required=True, help="the program schemathesis")
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--examples", type=int, default=20)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="requests of one role at the same time")
+    parser.add_argument("--at-once", type=int, default=3, help="roles at the same time; those that may delete most come last")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--page", help="where to write the counts as Markdown")
     arguments = parser.parse_args()
@@ -340,19 +342,23 @@ def main():
     _, plain = admin.send("GET", "/openapi.json")
     document.write_text(json.dumps(taught(json.loads(plain), admin, [acme, globex])))
     operations = sum(len(item) for item in json.loads(plain)["paths"].values())
-    rows, failed = [], False
-    for role, token, foreign in roles:
+    share = -(-arguments.requests // len(roles))
+
+    def asked(role, token, foreign):
         started = time.monotonic()
-        alive = Api(arguments.url, token).send("GET", "/ping" if token is None else "/account/details")[0]
-        share = -(-arguments.requests // len(roles))
+        path = "/ping" if token is None else "/account/details"
+        alive = Api(arguments.url, token).send("GET", path)[0]
         forbidden = [house.canary for house in foreign]
         statuses, reached, found = ask(arguments, document, role, token, forbidden, share, folder)
-        ended = Api(arguments.url, token).send("GET", "/ping" if token is None else "/account/details")[0]
-        rows.append((role, statuses, reached, len(found)))
-        failed |= bool(found)
+        ended = Api(arguments.url, token).send("GET", path)[0]
         print(f"{role}: {sum(statuses.values())} requests in {time.monotonic() - started:.0f} s, {dict(sorted(statuses.items()))}, "
               f"{len(reached)} operations answered; its token {alive} before, {ended} after"
               + (f"; FAILED, see {folder}" if found else ""), flush=True)
+        return role, statuses, reached, len(found)
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.at_once) as pool:
+        rows = list(pool.map(lambda role: asked(*role), roles))
+    failed = any(found for _, _, _, found in rows)
     log = pathlib.Path(arguments.log).read_text(errors="replace")
     errors = [line for line in log.splitlines() if " ERROR " in line or "panicked at" in line]
     for line in errors[:20]:
