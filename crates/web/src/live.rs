@@ -19,7 +19,11 @@ use http_api::{App, Error, Result, changes::Change};
 use kernel::ids::SessionId;
 use maud::{Markup, html};
 use serde::Deserialize;
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::Instant,
@@ -64,6 +68,27 @@ pub(crate) fn part(visit: &Visit, id: &str, body: &Markup) -> Markup {
         div id=(id) hx-get=(visit.uri) hx-trigger="sse:changed" hx-select=(selector) hx-target="this" hx-swap="outerHTML" {
             (body)
         }
+    }
+}
+
+/// A part that [`refresh`] brings up to date, unless it is of the `version` that is shown already.
+pub(crate) fn versioned(id: &str, version: &str, body: &Markup) -> Markup {
+    html! { div.live id=(id) data-version=(version) { (body) } }
+}
+
+/// As [`versioned`], where another text is another version.
+pub(crate) fn by_content(id: &str, body: &Markup) -> Markup {
+    let mut hasher = DefaultHasher::new();
+    body.0.hash(&mut hasher);
+    versioned(id, &format!("{:016x}", hasher.finish()), body)
+}
+
+/// Loads the page at `address` at each change, once for all its parts, and puts those of these ids where they belong.
+pub(crate) fn refresh(address: &str, ids: &[&str]) -> Markup {
+    let parts: Vec<String> = ids.iter().chain(&["refresh"]).map(|id| format!("#{id}")).collect();
+    html! {
+        div #refresh data-version=(address) hx-get=(address) hx-trigger="sse:changed" hx-swap="none"
+            hx-select-oob=(parts.join(",")) {}
     }
 }
 
