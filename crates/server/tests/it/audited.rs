@@ -45,6 +45,9 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         "workspaces.agent-pools.create" | "workspaces.agent-pools.update" => {
             attributes(json!({ "name": "made" }))
         }
+        "accounts.token-ttl-policies.update" => {
+            attributes(json!({ "token-ttl-policies": [{ "token-type": "team", "max-ttl-ms": 86_400_000 }] }))
+        }
         "accounts.admin-organizations.update" => attributes(json!({ "workspace-limit": 9 })),
         "accounts.memberships.create" => attributes(json!({ "email": "somebody@example.com" })),
         "accounts.teams.create"
