@@ -80,6 +80,7 @@ impl Session {
             username: self.username.clone(),
             site_admin: self.site_admin,
             token: TokenId::from(self.id.as_str()),
+            session: true,
         }
     }
 }

@@ -31,8 +31,10 @@ pub enum Actor {
         username: String,
         /// Whether they administer the whole installation.
         site_admin: bool,
-        /// The token they showed.
+        /// The token they showed; the session's id, where they have signed in on the pages.
         token: TokenId,
+        /// Whether they have signed in on the pages: what organizations demand of people's tokens does not hold then.
+        session: bool,
     },
     /// A team's token.
     Team {

@@ -230,6 +230,7 @@ impl TokenRow {
                 username: self.username.clone(),
                 site_admin: self.site_admin,
                 token,
+                session: false,
             }),
             ("team", Some(id), Some(organization)) => Ok(Actor::Team {
                 id: id.clone(),
@@ -373,13 +374,14 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
         organizations,
     )
     .await?;
+    let by_token = matches!(actor, Actor::User { session: false, .. });
     let (mut open, mut strict) = (Vec::new(), Vec::new());
     for (id, settings, admin_settings) in settings {
-        if actor.kind() == authz::TokenKind::User && flag(&settings, "user-tokens-enabled") == Some(false) {
+        if by_token && flag(&settings, "user-tokens-enabled") == Some(false) {
             all.retain(|grants| grants.organization != id);
             continue;
         }
-        if actor.kind() == authz::TokenKind::User && flag(&settings, "max-ttl-enabled") == Some(true) {
+        if by_token && flag(&settings, "max-ttl-enabled") == Some(true) {
             if organizations.len() > 1 {
                 // Asked for by itself, it says why it refuses.
                 all.retain(|grants| grants.organization != id);

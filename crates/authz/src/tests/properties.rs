@@ -274,6 +274,7 @@ fn only_a_person_is_a_site_admin_and_each_caller_has_a_user() {
         username: "ada".into(),
         site_admin,
         token: "at-1".into(),
+        session: false,
     };
     let team = Actor::Team {
         id: "team-1".into(),

@@ -93,4 +93,14 @@ on_both! {
         env.advance(50 * MINUTE);
         browser.get("/app").await.expect(200);
     }
+
+    async fn an_organization_that_takes_no_tokens_of_users_still_shows_them_its_pages(server) {
+        let mut browser = admin(server).await;
+        let api = server.admin();
+        api.organization("acme").await;
+        let body = json!({ "data": { "attributes": { "user-tokens-enabled": false } } });
+        let _ = api.patch("/organizations/acme", body).await;
+        api.get("/organizations/acme").await.expect(401);
+        browser.get("/app/acme").await.expect(200);
+    }
 }
