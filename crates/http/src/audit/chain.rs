@@ -323,7 +323,7 @@ impl Trail {
             after: outcome.after.map(|document| entry::document(&document)).unwrap_or_default(),
         };
         // A command has no answer; that it is here says that it was carried out.
-        entry.status = outcome.status.or(entry.status);
+        entry.status = outcome.status.or(entry.status.filter(|_| entry.is_command()));
         entry.shown_by(&changes);
         Some((entry, changes))
     }

@@ -113,6 +113,11 @@ impl Entry {
         }
     }
 
+    /// Whether a command on the server's own machine made the change.
+    pub(super) fn is_command(&self) -> bool {
+        self.method == command().as_str()
+    }
+
     /// Takes the resource from the document that shows it.
     pub(super) fn shown_by(&mut self, changes: &Changes) {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
