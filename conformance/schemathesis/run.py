@@ -229,7 +229,7 @@ def taught(document, admin, houses):
                 before = parts[parts.index("{%s}" % name) - 1]
                 ids = ["demo"] if name == "name" else known({"vars": "vars"}.get(before, before), houses)
                 if ids and not spared:
-                    parameter["schema"] = {"anyOf": [{"enum": ids}, {"enum": ids}, {"type": "string"}]}
+                    parameter["schema"] = {"type": "string", "enum": ids}
             attributes = learned(path, method, admin, houses)
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 if attributes:
@@ -287,7 +287,9 @@ def ask(arguments, document, role, token, forbidden, share, folder):
                        "FERROFORM_FORBIDDEN": ",".join(forbidden), "PYTHONPATH": str(HERE)}
         command = [arguments.tester, "run", str(document), "--url", arguments.url, "--phases", "fuzzing",
                    "--checks", "not_a_server_error,tells_nothing_foreign", "--max-examples", str(arguments.examples),
-                   "--workers", str(arguments.workers), "--seed", str(arguments.seed + turn), "--continue-on-failure",
+                   "--workers", str(arguments.workers),
+                   # Every other turn says what the document forbids, too: ids and forms that do not exist.
+                   "--mode", "all" if turn % 2 else "positive", "--seed", str(arguments.seed + turn), "--continue-on-failure",
                    "--generation-database", "none", "--no-color", "--request-timeout", "60", "--max-redirects", "0",
                    "--suppress-health-check", "all", "--no-shrink", "--warnings", "off"]
         command += ["-H", f"Authorization: Bearer {token}"] if token else []
