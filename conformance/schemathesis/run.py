@@ -207,6 +207,9 @@ SPARED = re.compile(
     r"|^DELETE .*organization-memberships|relationships/(users|organization-memberships)$|data-retention-policy$"
 )
 
+# What ends an organization or a person, for all who ask after that.
+ENDING = re.compile(r"^DELETE /api/v2/(admin/)?(organizations/\{organization\}|users/\{id\})$|/actions/suspend$")
+
 
 def known(path, houses):
     """Ids for the last parameter's place in a path, of both organizations."""
@@ -219,6 +222,9 @@ def known(path, houses):
 def taught(document, admin, houses):
     """The document with ids that exist in place of some of the invented ones, and with the attributes that answers have."""
     for path, item in document["paths"].items():
+        # The tester also tries ids that answers told it, so these are left out: nothing would be left to ask about.
+        for method in [method for method in item if ENDING.search(f"{method.upper()} {path}")]:
+            del item[method]
         parts = path.split("/")
         for method, operation in item.items():
             spared = SPARED.search(f"{method.upper()} {path}")
