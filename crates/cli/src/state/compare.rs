@@ -1,11 +1,6 @@
 //! `ferroform state diff`: what changed between two versions, in the manner of a plan.
 
-use super::{
-    At,
-    file::{StateFile, redacted},
-    is_whole,
-    show::Listed,
-};
+use super::{At, is_whole, show::Listed};
 use crate::{
     desk::Desk,
     failure::Failure,
@@ -17,7 +12,7 @@ use crate::{
 use client::StateVersion;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use statefile::{Change, Differences, StateFile};
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct DiffArgs {
@@ -37,43 +32,6 @@ pub(super) struct DiffArgs {
 pub(super) const AFTER_HELP: &str = "\
 Data sources are not compared: they are read anew by each run. Sensitive values are never shown, only that they changed.";
 
-/// What happened to a resource or an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Added,
-    Removed,
-    Changed,
-}
-
-impl Change {
-    /// As a plan's document would call it.
-    fn action(self) -> &'static str {
-        match self {
-            Self::Added => "create",
-            Self::Removed => "delete",
-            Self::Changed => "update",
-        }
-    }
-}
-
-/// A difference: the name of the resource or output, and a plan's `change` object.
-#[derive(Debug)]
-struct Difference {
-    name: String,
-    change: Change,
-    /// With the sensitive values in it.
-    whole: Value,
-    /// Without them.
-    shown: Value,
-}
-
-/// All that differs between two states.
-#[derive(Debug)]
-pub(super) struct Differences {
-    resources: Vec<Difference>,
-    outputs: Vec<Difference>,
-}
-
 #[derive(Serialize)]
 struct Document<'a> {
     from: Option<Listed<'a>>,
@@ -82,98 +40,32 @@ struct Document<'a> {
     output_changes: Value,
 }
 
-impl Differences {
-    pub(super) fn between(before: &StateFile, after: &StateFile) -> Self {
-        let managed = |file: &StateFile| -> BTreeSet<String> {
-            file.resources.iter().filter(|(_, r)| !r.is_data).map(|(name, _)| name.clone()).collect()
+/// In the manner of a plan.
+fn render(found: &Differences, style: Style) -> String {
+    let mut out = String::new();
+    for difference in &found.resources {
+        let (symbol, word) = match difference.change {
+            Change::Added => (style.green("+"), "was added"),
+            Change::Removed => (style.red("-"), "was removed"),
+            Change::Changed => (style.yellow("~"), "changed"),
         };
-        let addresses: BTreeSet<_> = managed(before).union(&managed(after)).cloned().collect();
-        let resources = addresses.into_iter().filter_map(|address| {
-            let side = |file: &'_ StateFile| {
-                file.resources.get(&address).map(|r| (r.attributes.clone(), r.sensitive.clone()))
-            };
-            Difference::of(address.clone(), side(before), side(after))
-        });
-        let names: BTreeSet<_> = before.outputs.keys().chain(after.outputs.keys()).cloned().collect();
-        let outputs = names.into_iter().filter_map(|name| {
-            let side = |file: &'_ StateFile| {
-                file.outputs.get(&name).map(|output| (output.value.clone(), Value::Bool(output.sensitive)))
-            };
-            Difference::of(name.clone(), side(before), side(after))
-        });
-        Self { resources: resources.collect(), outputs: outputs.collect() }
+        out.push_str(&format!("{symbol} {}\n", style.bold(&format!("{} {word}", difference.name))));
+        let mut diff = Diff::new(style, &[]);
+        diff.body(&Sides::of_change(&difference.whole), &Value::Null, 0);
+        out.push_str(&diff.finish());
+        out.push('\n');
     }
-
-    /// `1 added, 0 changed, 2 removed`, of resources.
-    pub(super) fn summary(&self) -> String {
-        let count = |change| self.resources.iter().filter(|difference| difference.change == change).count();
-        let outputs = match self.outputs.len() {
-            0 => String::new(),
-            1 => "; 1 output differs".to_owned(),
-            n => format!("; {n} outputs differ"),
-        };
-        format!(
-            "{} added, {} changed, {} removed{outputs}",
-            count(Change::Added),
-            count(Change::Changed),
-            count(Change::Removed)
-        )
+    if !found.outputs.is_empty() {
+        out.push_str(&format!("{}\n", style.bold("Outputs")));
+        let parts: Vec<_> =
+            found.outputs.iter().map(|o| (o.name.as_str(), Sides::of_change(&o.whole))).collect();
+        let mut diff = Diff::new(style, &[]);
+        diff.attributes(&parts, 0);
+        out.push_str(&diff.finish());
+        out.push('\n');
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.resources.is_empty() && self.outputs.is_empty()
-    }
-
-    fn render(&self, style: Style) -> String {
-        let mut out = String::new();
-        for difference in &self.resources {
-            let (symbol, word) = match difference.change {
-                Change::Added => (style.green("+"), "was added"),
-                Change::Removed => (style.red("-"), "was removed"),
-                Change::Changed => (style.yellow("~"), "changed"),
-            };
-            out.push_str(&format!("{symbol} {}\n", style.bold(&format!("{} {word}", difference.name))));
-            let mut diff = Diff::new(style, &[]);
-            diff.body(&Sides::of_change(&difference.whole), &Value::Null, 0);
-            out.push_str(&diff.finish());
-            out.push('\n');
-        }
-        if !self.outputs.is_empty() {
-            out.push_str(&format!("{}\n", style.bold("Outputs")));
-            let parts: Vec<_> =
-                self.outputs.iter().map(|o| (o.name.as_str(), Sides::of_change(&o.whole))).collect();
-            let mut diff = Diff::new(style, &[]);
-            diff.attributes(&parts, 0);
-            out.push_str(&diff.finish());
-            out.push('\n');
-        }
-        out.push_str(&style.bold(&format!("Resources: {}.", self.summary())));
-        out
-    }
-}
-
-impl Difference {
-    /// Each side is a value and its mask; `None` where both are alike.
-    fn of(name: String, before: Option<(Value, Value)>, after: Option<(Value, Value)>) -> Option<Self> {
-        let change = match (&before, &after) {
-            (None, None) => return None,
-            (None, Some(_)) => Change::Added,
-            (Some(_), None) => Change::Removed,
-            (Some((before, _)), Some((after, _))) if before == after => return None,
-            (Some(_), Some(_)) => Change::Changed,
-        };
-        let (before, before_mask) = before.unwrap_or_default();
-        let (after, after_mask) = after.unwrap_or_default();
-        let (shown_before, before_sensitive) = redacted(&before, &before_mask);
-        let (shown_after, after_sensitive) = redacted(&after, &after_mask);
-        let object = |before: &Value, after: &Value| {
-            json!({"actions": [change.action()], "before": before, "after": after,
-                "before_sensitive": before_sensitive, "after_sensitive": after_sensitive})
-        };
-        let whole = object(&before, &after);
-        let shown = object(&shown_before, &shown_after);
-        Some(Self { name, change, whole, shown })
-    }
+    out.push_str(&style.bold(&format!("Resources: {}.", found.summary())));
+    out
 }
 
 pub(super) async fn diff(args: &DiffArgs, at: &At, desk: &mut Desk) -> Result<u8, Failure> {
@@ -210,7 +102,7 @@ pub(super) async fn diff(args: &DiffArgs, at: &At, desk: &mut Desk) -> Result<u8
         if found.is_empty() {
             format!("{head}\n\nNo resource and no output differs.")
         } else {
-            format!("{head}\n\n{}", found.render(style))
+            format!("{head}\n\n{}", render(&found, style))
         }
     });
     Ok(if args.detailed_exitcode && !found.is_empty() { 2 } else { 0 })

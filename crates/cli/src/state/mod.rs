@@ -1,7 +1,6 @@
 //! `ferroform state`: the versions of a workspace's state: listed, shown, compared, brought back.
 
 mod compare;
-mod file;
 mod rollback;
 mod show;
 
@@ -12,7 +11,7 @@ use crate::{
     world::World,
 };
 use client::{Client, StateVersion, Workspace};
-use file::StateFile;
+use statefile::StateFile;
 use std::{path::Path, process::ExitCode};
 
 /// `ferroform state`

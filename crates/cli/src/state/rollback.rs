@@ -1,9 +1,10 @@
 //! `ferroform state rollback`: an earlier version becomes the current one, as a copy with the next serial.
 
-use super::{At, compare::Differences, show::Listed};
+use super::{At, show::Listed};
 use crate::{desk::Desk, failure::Failure};
 use client::StateVersion;
 use serde_json::json;
+use statefile::Differences;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct RollbackArgs {

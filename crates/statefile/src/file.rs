@@ -11,31 +11,39 @@ use std::collections::BTreeMap;
 
 /// A state.
 #[derive(Debug)]
-pub(super) struct StateFile {
-    pub(super) outputs: BTreeMap<String, Output>,
+pub struct StateFile {
+    /// By name.
+    pub outputs: BTreeMap<String, Output>,
     /// By address; an object that waits for its destruction has its key behind the address.
-    pub(super) resources: BTreeMap<String, Resource>,
+    pub resources: BTreeMap<String, Resource>,
 }
 
 /// An output of the root module.
 #[derive(Debug, Deserialize)]
-pub(super) struct Output {
+pub struct Output {
+    /// Whatever it is.
     #[serde(default)]
-    pub(super) value: Value,
+    pub value: Value,
+    /// Whether it must not be shown.
     #[serde(default)]
-    pub(super) sensitive: bool,
+    pub sensitive: bool,
 }
 
 /// An instance of a resource.
 #[derive(Debug)]
-pub(super) struct Resource {
-    pub(super) kind: String,
-    pub(super) provider: String,
-    pub(super) is_data: bool,
-    pub(super) is_tainted: bool,
-    pub(super) attributes: Value,
+pub struct Resource {
+    /// Its type.
+    pub kind: String,
+    /// As `registry.terraform.io/hashicorp/null`.
+    pub provider: String,
+    /// A data source, which is read and not managed.
+    pub is_data: bool,
+    /// The next apply replaces it.
+    pub is_tainted: bool,
+    /// With the sensitive ones in it.
+    pub attributes: Value,
     /// Of the same shape, `true` where it is sensitive.
-    pub(super) sensitive: Value,
+    pub sensitive: Value,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +94,7 @@ impl StateFile {
     ///
     /// # Errors
     /// Why it cannot be read; never what stands in it.
-    pub(super) fn read(state: &[u8], json: Option<&[u8]>) -> Result<Self, String> {
+    pub fn read(state: &[u8], json: Option<&[u8]>) -> Result<Self, String> {
         let broken =
             |e: serde_json::Error| format!("it is no state file (line {}, column {})", e.line(), e.column());
         let document: Value = serde_json::from_slice(state).map_err(broken)?;
@@ -269,7 +277,7 @@ fn suspect(mask: &mut Value, attributes: &Value) {
 }
 
 /// A value and its mask in the form of a plan's document: lists as lists, what is sensitive as null.
-pub(super) fn redacted(value: &Value, mask: &Value) -> (Value, Value) {
+pub fn redacted(value: &Value, mask: &Value) -> (Value, Value) {
     if *mask == true {
         return (Value::Null, Value::Bool(true));
     }
