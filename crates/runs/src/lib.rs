@@ -4,7 +4,7 @@
 //! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when),
 //! [`jobs`] and [`executor`] (who does the work), `identity` (how a run proves who it is), then the resources of the API:
 //! [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`], [`comments`], [`logs`], [`run_triggers`],
-//! [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`admin_runs`].
+//! [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`readme`], [`admin_runs`].
 
 pub mod actions;
 pub mod admin_runs;
@@ -24,6 +24,7 @@ pub mod plan_exports;
 pub mod plans;
 pub mod queries;
 pub mod queue;
+pub mod readme;
 pub mod retention;
 pub mod run_triggers;
 pub mod runs;
@@ -55,4 +56,5 @@ pub fn loaders(loaders: &mut Loaders) {
     plans::loaders(loaders);
     events::loaders(loaders);
     comments::loaders(loaders);
+    readme::loaders(loaders);
 }

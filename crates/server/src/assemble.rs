@@ -112,7 +112,12 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
         root_key: plan.root_key,
         settings: plan.settings,
         loaders: loaders(),
-        areas: vec![Box::new(jobs), Box::new(UploadLimits(plan.archives)), Box::new(SignIns::new(provider))],
+        areas: vec![
+            Box::new(jobs),
+            Box::new(UploadLimits(plan.archives)),
+            Box::new(runs::readme::Readmes::default()),
+            Box::new(SignIns::new(provider)),
+        ],
     });
     let routes = routes();
     let inside = Arc::new(Inside::new(&routes));

@@ -14,6 +14,7 @@
 
 mod disk;
 pub mod error;
+mod find;
 pub mod ignore;
 pub mod limits;
 pub mod pack;
@@ -23,6 +24,7 @@ mod tree;
 pub mod walk;
 
 pub use error::Illegal;
+pub use find::find;
 pub use limits::Limits;
 pub use pack::{PackError, Packed, pack};
 pub use summary::Summary;

@@ -236,8 +236,8 @@ fn kind(header: &tar::Header, name: &[u8], extra: &Extra) -> Result<Kind, String
 
 /// What extra headers say about the entry that follows them.
 #[derive(Default)]
-struct Extra {
-    path: Option<Vec<u8>>,
+pub(crate) struct Extra {
+    pub(crate) path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     mtime: Option<(i64, i64)>,
     other_size: Option<u64>,
@@ -247,7 +247,7 @@ struct Extra {
 impl Extra {
     /// Reads an extra header; says whether the entry was one. Global ones are for all entries and carry nothing that
     /// matters here.
-    fn absorb<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<bool> {
+    pub(crate) fn absorb<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<bool> {
         let flag = entry.header().as_bytes()[156];
         if !matches!(flag, b'x' | b'g' | b'L' | b'K') {
             return Ok(false);

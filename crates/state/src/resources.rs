@@ -38,21 +38,31 @@ pub fn routes() -> Routes {
     Routes::new().op(Method::GET, "/workspaces/{id}/resources", "state.resources.list", list)
 }
 
+const SELECT: &str =
+    "SELECT id, address, name, module, provider, provider_type, name_index, modified_by_state_version_id,
+    created_at, updated_at FROM workspace_resources";
+
+/// With `q`, an addition to TFE's API: those in whose address the text is, so of a type or a module as well.
 async fn list(cx: Cx) -> Result<Reply> {
     let (workspace, _) = workspaces::workspaces::granted::<perm::ReadWorkspace>(&cx).await?;
     let page = cx.page();
-    let rows: Vec<Row> = cx
-        .app
-        .db
-        .all(
-            "SELECT id, address, name, module, provider, provider_type, name_index, modified_by_state_version_id,
-               created_at, updated_at
-             FROM workspace_resources WHERE workspace_id = $1 ORDER BY address LIMIT $2 OFFSET $3",
-            args![&workspace.id, page.limit(), page.offset()],
-        )
-        .await?;
-    // Counted when the state became current.
-    let total = Some(workspace.resource_count);
+    let search = cx.query("q").map(str::to_lowercase).filter(|text| !text.is_empty());
+    let Some(search) = search else {
+        let sql = format!("{SELECT} WHERE workspace_id = $1 ORDER BY address LIMIT $2 OFFSET $3");
+        let values = args![&workspace.id, page.limit(), page.offset()];
+        let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
+        // Counted when the state became current.
+        let total = Some(workspace.resource_count);
+        return cx.page_of(Paged { items: rows.iter().map(document).collect(), page, total }, &[]).await;
+    };
+    let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let within = "workspace_id = $1 AND LOWER(address) LIKE $2 ESCAPE '\\'";
+    let mut values = args![&workspace.id, format!("%{escaped}%")];
+    let sql = format!("SELECT COUNT(*) FROM workspace_resources WHERE {within}");
+    let total = cx.app.db.one::<(i64,)>(db::AssertSqlSafe(sql), values.clone()).await?.map(|(n,)| n);
+    values.extend(args![page.limit(), page.offset()]);
+    let sql = format!("{SELECT} WHERE {within} ORDER BY address LIMIT $3 OFFSET $4");
+    let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
     cx.page_of(Paged { items: rows.iter().map(document).collect(), page, total }, &[]).await
 }
 

@@ -174,7 +174,8 @@ pub(super) enum Many {
     List,
 }
 
-/// Names what does not stand in a workspace's own row: its variables, the outputs of its state, its effective tag bindings.
+/// Names what does not stand in a workspace's own row: its variables, the outputs of its state, its effective tag bindings,
+/// its README.
 /// One statement each, and only where it is asked for.
 pub(super) async fn related(cx: &Cx, documents: Vec<Resource>, many: Many) -> Result<Vec<Resource>> {
     let mut documents = tags::name_effective(cx, documents, tags::OF_WORKSPACES).await?;
@@ -188,6 +189,15 @@ pub(super) async fn related(cx: &Cx, documents: Vec<Resource>, many: Many) -> Re
             JOIN state_version_outputs o ON o.state_version_id = w.current_state_version_id
             WHERE w.id IN ({}) ORDER BY o.name";
         documents = name(cx, documents, sql, "outputs", "workspace-outputs").await?;
+    }
+    if asked.contains(&"readme") {
+        // Found out when it is read: it stands in the configuration.
+        let readme = |document: Resource| {
+            let (id, has) =
+                (document.id.clone(), !document.related("current-configuration-version").is_empty());
+            if has { document.relate("readme", Linkage::One("workspace-readme", id)) } else { document }
+        };
+        documents = documents.into_iter().map(readme).collect();
     }
     Ok(documents)
 }
