@@ -143,6 +143,11 @@ impl Found {
     }
 }
 
+/// Signed paths stand beside those of the API, not below it.
+fn whole(path: &str) -> String {
+    if path.starts_with("/_object/") { path.to_owned() } else { format!("/api/v2{path}") }
+}
+
 impl Inside {
     /// Over a table.
     pub fn new(routes: &Routes) -> Self {
@@ -172,12 +177,12 @@ impl Inside {
         }
     }
 
-    /// The bytes that a GET of a path below `/api/v2` answers, or what it leads to.
+    /// The bytes that a GET of a path below `/api/v2`, or of a signed one, answers, or what it leads to.
     ///
     /// # Errors
     /// As [`Inside::read`].
     pub async fn bytes(&self, app: &App, caller: &Caller, path: &str) -> Result<Bytes> {
-        let mut reply = self.get(app, caller, &format!("/api/v2{path}")).await?;
+        let mut reply = self.get(app, caller, &whole(path)).await?;
         if let Reply::Redirect(_, url) = &reply {
             let own = url.strip_prefix(&app.settings.url).unwrap_or(url).to_owned();
             reply = self.get(app, caller, &own).await?;
@@ -186,7 +191,8 @@ impl Inside {
         Ok(response.into_body().collect().await.map_err(Error::internal)?.to_bytes())
     }
 
-    /// Carries out an operation that changes something; `None` where it answers no document.
+    /// Carries out an operation that changes something, at a path below `/api/v2` or at a signed one; `None` where it
+    /// answers no document.
     ///
     /// # Errors
     /// As [`Inside::read`].
@@ -198,7 +204,7 @@ impl Inside {
         path: &str,
         body: impl Into<Body>,
     ) -> Result<(Response, Option<Value>)> {
-        let (served, cx) = self.request(app, caller, &method, &format!("/api/v2{path}"), body.into())?;
+        let (served, cx) = self.request(app, caller, &method, &whole(path), body.into())?;
         let by = audit::Caller {
             address: caller.address,
             who: Some(caller.who.clone()),

@@ -2,14 +2,32 @@
 "use strict";
 
 // A part that is asked for again and has not changed stays as it is, with what is open, chosen or scrolled in it.
-const unchanged = (event) => {
-  const now = event.detail.target?.dataset.version;
-  const next = event.detail.fragment ?? event.detail.serverResponse;
-  if (now && typeof next !== "string" && next?.querySelector?.("[data-version]")?.dataset.version === now) {
-    event.detail.shouldSwap = false;
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const version = detail.target?.dataset?.version;
+  if (version && detail.serverResponse?.includes(`data-version="${version}"`)) detail.shouldSwap = false;
+});
+
+// A form with files shows how far it is, and what the server says of it in its place.
+document.addEventListener("htmx:xhr:progress", ({ target, detail }) => {
+  const bar = target.querySelector?.("progress");
+  if (!bar || !detail.lengthComputable) return;
+  bar.hidden = false;
+  bar.max = detail.total;
+  bar.value = detail.loaded;
+});
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.requestConfig?.elt?.matches?.("[data-upload]") && detail.xhr.status >= 400) {
+    detail.shouldSwap = true;
+    detail.isError = false;
   }
-};
-document.addEventListener("htmx:oobBeforeSwap", unchanged);
+});
+
+// Hides what of a list does not hold the text of its filter.
+document.addEventListener("input", ({ target }) => {
+  const list = target.dataset.filter && document.querySelector(target.dataset.filter);
+  const wanted = target.value.toLowerCase();
+  for (const item of list?.children ?? []) item.hidden = !item.textContent.toLowerCase().includes(wanted);
+});
 
 // Copies the text of what `data-copy` names.
 document.addEventListener("click", async (event) => {

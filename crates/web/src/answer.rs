@@ -1,6 +1,6 @@
 //! What a page answers, with the headers that every page has.
 
-use crate::assets;
+use crate::{assets, visit::Visit};
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -17,6 +17,8 @@ pub(crate) struct Answer {
     body: Content,
     kind: &'static str,
     location: Option<String>,
+    /// Where a script of ours leads to.
+    script_location: Option<String>,
     /// `Set-Cookie` headers, in order.
     pub(crate) cookies: Vec<String>,
     /// Where else than here a form of the page leads.
@@ -65,6 +67,7 @@ impl Answer {
             body: Content::Whole(markup.into_string().into()),
             kind: "text/html; charset=utf-8",
             location: None,
+            script_location: None,
             cookies: Vec::new(),
             form_target: None,
             forever: false,
@@ -76,6 +79,16 @@ impl Answer {
     pub(crate) fn see_other(location: impl Into<String>) -> Self {
         let mut answer = Self::page(maud::html! {}).status(StatusCode::SEE_OTHER);
         answer.location = Some(location.into());
+        answer
+    }
+
+    /// Leads to another page who sent a form, whether the browser sent it or a script of ours.
+    pub(crate) fn lead(visit: &Visit, location: impl Into<String>) -> Self {
+        if !visit.is_by_script() {
+            return Self::see_other(location);
+        }
+        let mut answer = Self::page(maud::html! {});
+        answer.script_location = Some(location.into());
         answer
     }
 
@@ -135,6 +148,7 @@ impl Answer {
         let texts = [
             (header::CONTENT_SECURITY_POLICY, Some(policy)),
             (header::LOCATION, self.location),
+            (HeaderName::from_static("hx-redirect"), self.script_location),
             (header::CONTENT_DISPOSITION, self.file),
             (header::CONTENT_ENCODING, packed.then(|| "gzip".to_owned())),
             (header::VARY, Some("accept-encoding".to_owned())),

@@ -146,7 +146,13 @@ impl Area<'_> {
             ),
             Area::Workspace(organization, workspace) => under(
                 format!("/app/{}/workspaces/{}", segment(organization), segment(workspace)),
-                &[("Overview", ""), ("Runs", "/runs")],
+                &[
+                    ("Overview", ""),
+                    ("Runs", "/runs"),
+                    ("States", "/states"),
+                    ("Variables", "/variables"),
+                    ("Settings", "/settings"),
+                ],
             ),
         }
     }

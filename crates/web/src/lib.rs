@@ -13,6 +13,7 @@ mod answer;
 mod assets;
 mod authorize;
 mod external;
+mod files;
 mod home;
 mod layout;
 mod live;

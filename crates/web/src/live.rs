@@ -61,11 +61,15 @@ pub(crate) fn follow(visit: &Visit, watch: Watch<'_>, parts: &Markup) -> Markup 
     html! { div.live hx-ext="sse" sse-connect=(address) { (parts) } }
 }
 
-/// A part that is loaded again at each change, under an id that the page has once.
+/// A part that is loaded again at each change, under an id that the page has once. It is replaced only where it has changed,
+/// so that what is open, chosen or being typed in it stays.
 pub(crate) fn part(visit: &Visit, id: &str, body: &Markup) -> Markup {
     let selector = format!("#{id}");
+    let mut version = DefaultHasher::new();
+    body.0.hash(&mut version);
+    let version = format!("{id}-{:016x}", version.finish());
     html! {
-        div id=(id) hx-get=(visit.uri) hx-trigger="sse:changed" hx-select=(selector) hx-target="this" hx-swap="outerHTML" {
+        div id=(id) data-version=(version) hx-get=(visit.uri) hx-trigger="sse:changed" hx-select=(selector) hx-target="this" hx-swap="outerHTML" {
             (body)
         }
     }

@@ -49,6 +49,8 @@ pub struct Route {
     changes: bool,
     /// Whether it is about what proves who somebody is, and so closed to who acts as somebody else.
     personal: bool,
+    /// Whether its form may come with files.
+    pub takes_files: bool,
     handler: Handler,
 }
 
@@ -95,7 +97,7 @@ impl Table {
         let handler: Handler = Arc::new(move |visit| Box::pin(handler(visit)));
         let changes = method == Method::POST;
         let personal = changes && PERSONAL.iter().any(|start| path.starts_with(start));
-        self.0.push(Route { method, path, name, needs, changes, personal, handler });
+        self.0.push(Route { method, path, name, needs, changes, personal, takes_files: false, handler });
         self
     }
 
@@ -105,6 +107,19 @@ impl Table {
             route.changes = true;
         }
         self
+    }
+
+    /// A form of whoever is signed in, which may come with files.
+    pub(crate) fn send_files<F, Fut>(self, path: &'static str, name: &'static str, handler: F) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        let mut table = self.send(path, name, handler);
+        if let Some(route) = table.0.last_mut() {
+            route.takes_files = true;
+        }
+        table
     }
 }
 
@@ -156,9 +171,15 @@ pub fn routes() -> Vec<Route> {
 /// What is served below `/app` where the table has nothing: only who is signed in is told so.
 fn absent() -> Route {
     let handler: Handler = Arc::new(|visit| Box::pin(home::absent(visit)));
-    let (method, needs) = (Method::GET, Needs::Session);
     Route {
-        method, path: "/app/…", name: "web.absent.show", needs, changes: false, personal: false, handler
+        method: Method::GET,
+        path: "/app/…",
+        name: "web.absent.show",
+        needs: Needs::Session,
+        changes: false,
+        personal: false,
+        takes_files: false,
+        handler,
     }
 }
 
@@ -247,7 +268,7 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
         layout::failure(&texts.customization, error, request_id, session)
     };
     if route.method == Method::POST
-        && let Err(refused) = visit.take_form(body).await
+        && let Err(refused) = visit.take_form(body, route.takes_files).await
     {
         return match refused {
             Refused::Foreign => layout::foreign_form(&visit),

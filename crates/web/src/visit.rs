@@ -3,6 +3,7 @@
 //! What a page shows it reads by [`Visit::read`], and what it does it does by [`Visit::change`]: with the paths of the API,
 //! as the person who visits.
 
+use crate::files::Files;
 use accounts::{
     cookies::{self, same_origin},
     sessions::{self, Browser, Session},
@@ -22,10 +23,13 @@ use http_body_util::{BodyExt, Limited};
 use kernel::{Secret, ids::UserId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
-/// Bytes of a form.
-const FORM_BYTES: usize = 64 << 10;
+/// Bytes of a form without files: room for the largest value of a variable, each byte of it written as three.
+const FORM_BYTES: usize = 1 << 20;
 
 /// A request.
 pub(crate) struct Visit {
@@ -40,6 +44,8 @@ pub(crate) struct Visit {
     headers: HeaderMap,
     params: Vec<(String, String)>,
     form: Vec<(String, String)>,
+    /// The files that come with the form, not read yet.
+    files: Mutex<Option<Files>>,
     /// What forms for this visitor are marked with: the session's cookie, or, before there is one, the guest's.
     mark: Secret,
     new_guest: bool,
@@ -89,6 +95,7 @@ impl Visit {
             headers: parts.headers,
             params,
             form: Vec::new(),
+            files: Mutex::default(),
             mark,
             new_guest,
         })
@@ -135,6 +142,12 @@ impl Visit {
         Ok(answer.unwrap_or_default())
     }
 
+    /// Sends bytes to one of the API's signed URLs.
+    pub(crate) async fn upload(&self, url: &str, body: Body) -> Result<()> {
+        let path = url.strip_prefix(&self.app.settings.url).unwrap_or(url);
+        self.inside.change(&self.app, &self.caller()?, Method::PUT, path, body).await.map(drop)
+    }
+
     /// Who is signed in, on a page that needs it.
     pub(crate) fn session(&self) -> Result<&Session> {
         self.session.as_ref().ok_or(Error::Unauthorized)
@@ -168,20 +181,51 @@ impl Visit {
         self.form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
+    /// All fields of the form of this name: what is ticked of a list.
+    pub(crate) fn fields(&self, name: &str) -> Vec<&str> {
+        self.form.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The files that came with the form; once, and none on a page that takes none.
+    pub(crate) fn take_files(&self) -> Option<Files> {
+        self.files.lock().expect("nothing panics while it is held").take()
+    }
+
+    /// Whether a script of ours has sent the form, which follows no redirect by itself.
+    pub(crate) fn is_by_script(&self) -> bool {
+        self.headers.contains_key("hx-request")
+    }
+
     /// What a form made for this visitor carries, and nobody else can know.
     pub(crate) fn form_token(&self) -> String {
         self.app.hasher.hash(&form_text(&self.mark))
     }
 
-    /// Reads the form, if it was sent by one of our pages that was made for this visitor.
-    pub(crate) async fn take_form(&mut self, body: Body) -> Result<(), Refused> {
+    /// Reads the form, if it was sent by one of our pages that was made for this visitor. Of one with files it reads the
+    /// fields that come before them, its token among these.
+    pub(crate) async fn take_form(&mut self, body: Body, takes_files: bool) -> Result<(), Refused> {
         if !same_origin(&self.headers, &self.uri, &self.app.settings.url) {
             return Err(Refused::Foreign);
+        }
+        if let Some(boundary) = self.boundary().filter(|_| takes_files) {
+            let (fields, files) = Files::begin(body, boundary, FORM_BYTES).await.map_err(Refused::Error)?;
+            self.form = fields;
+            self.files = Mutex::new(Some(files));
+            return self.marked();
         }
         let body = Limited::new(body, FORM_BYTES).collect().await.map_err(|_| {
             Refused::Error(Error::TooLarge(format!("a form may have at most {FORM_BYTES} bytes")))
         })?;
         self.form = form_urlencoded::parse(&body.to_bytes()).into_owned().collect();
+        self.marked()
+    }
+
+    /// What separates the parts of a form with files.
+    fn boundary(&self) -> Option<String> {
+        multer::parse_boundary(self.headers.get(header::CONTENT_TYPE)?.to_str().ok()?).ok()
+    }
+
+    fn marked(&self) -> Result<(), Refused> {
         if self.app.hasher.verify(&form_text(&self.mark), self.field("token-of-form")) {
             Ok(())
         } else {
