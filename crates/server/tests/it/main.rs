@@ -33,4 +33,5 @@ mod tags;
 mod token_ttl;
 mod triggers;
 mod variable_sets;
+mod web;
 mod workspace_settings;

@@ -61,26 +61,27 @@ async fn shown(visit: &Visit, refusal: Option<&Refusal>) -> Result<Answer> {
     let path = format!("/organizations/{}", segment(&organization));
     let of = visit.read(&path);
     let (of, projects) = tokio::try_join!(of, projects(visit, &organization))?;
-    if !of.one::<Organization>()?.permissions.can_create_workspace {
+    let of = of.one::<Organization>()?;
+    if !of.permissions.can_create_workspace {
         return Err(Error::NotFound);
     }
+    let project = match visit.field("project") {
+        "" => visit.query("project").or_else(|| of.related("default-project").map(str::to_owned)),
+        sent => Some(sent.to_owned()),
+    };
     let frame = Frame {
         within: true,
         ..Frame::new(Area::Organization(&organization), "Workspaces", "New workspace")
     };
     let body = html! {
         (refused(refusal))
-        section.panel.narrow aria-label="New workspace" { (form(visit, &organization, &projects)) }
+        section.panel.narrow aria-label="New workspace" { (form(visit, &organization, &projects, project.as_deref())) }
     };
     Ok(answered(Answer::page(framed(visit, &frame, &body)), refusal))
 }
 
-fn form(visit: &Visit, organization: &str, projects: &[Seen<Project>]) -> Markup {
+fn form(visit: &Visit, organization: &str, projects: &[Seen<Project>], project: Option<&str>) -> Markup {
     let mode = visit.field("execution-mode");
-    let project = match visit.field("project") {
-        "" => visit.query("project").unwrap_or_default(),
-        sent => sent.to_owned(),
-    };
     html! {
         form #new-workspace method="post" action={ "/app/" (segment(organization)) "/workspaces/new" } {
             (form_token(visit))
@@ -89,7 +90,7 @@ fn form(visit: &Visit, organization: &str, projects: &[Seen<Project>]) -> Markup
                 title="Letters, numbers, - and _" autocomplete="off" autocapitalize="off" spellcheck="false" autofocus;
             label for="project" { "Project" }
             select #project name="project" {
-                @for one in projects { option value=(one.id) selected[one.id == project] { (one.name) } }
+                @for one in projects { option value=(one.id) selected[Some(one.id.as_str()) == project] { (one.name) } }
             }
             label for="description" { "Description" }
             input #description name="description" value=(visit.field("description")) autocomplete="off";

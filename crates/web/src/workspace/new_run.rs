@@ -3,7 +3,7 @@
 //! A folder is saved as it arrives and packed as the command line packs it, `.terraformignore` included; an archive goes on
 //! as it is. Both are then uploaded by the API's own steps: a configuration version, its upload, a run.
 
-use super::{At, Refusal, answered, member, refused};
+use super::{At, Refusal, answered, member, overview::engine_address, refused};
 use crate::{
     answer::Answer,
     files::{self, Files, Most, Saved},
@@ -43,6 +43,7 @@ const CHOICES: usize = 300;
 #[derive(Deserialize)]
 struct Resource {
     address: String,
+    module: String,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +75,7 @@ async fn addresses(visit: &Visit, at: &At) -> Result<Vec<String>> {
     for page in 1.. {
         let found =
             visit.read(&at.api(&format!("/resources?page%5Bsize%5D=100&page%5Bnumber%5D={page}"))).await?;
-        all.extend(found.many::<Resource>()?.into_iter().map(|one| one.attributes.address));
+        all.extend(found.many::<Resource>()?.iter().map(|one| engine_address(&one.address, &one.module)));
         if !found.pagination().more || all.len() >= CHOICES {
             break;
         }

@@ -69,7 +69,11 @@ pub(super) async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Ans
         return empty(visit, &at, refusal).await;
     }
     let search = visit.query("q").unwrap_or_default();
-    let resources = at.api(&format!("/resources?page%5Bsize%5D=50&q={}", segment(&search)));
+    // As the API writes addresses.
+    let asked = search.replace("module.", "");
+    let page: u32 = visit.query("page").and_then(|page| page.parse().ok()).unwrap_or(1);
+    let resources =
+        at.api(&format!("/resources?page%5Bsize%5D=50&page%5Bnumber%5D={page}&q={}", segment(&asked)));
     let outputs = at.api("/current-state-version-outputs");
     let outputs = async {
         if has_state && at.workspace.permissions.can_read_state_outputs {
@@ -195,15 +199,15 @@ fn resource_table(at: &At, found: &Found, search: &str, now: Timestamp) -> Resul
             } @else if all.is_empty() {
                 p.muted { "No resource has “" (search) "” in its address." }
             } @else {
-                table.dense {
+                table.dense.resources {
                     thead { tr {
                         th scope="col" { "Address" } th scope="col" { "Type" } th scope="col" { "Module" }
                         th scope="col" { "Changed" }
                     } }
                     tbody { @for resource in &all { tr {
-                        th scope="row" { code { (resource.address) } }
+                        th scope="row" { code { (engine_address(&resource.address, &resource.module)) } }
                         td data-name="Type" { (resource.provider_type) }
-                        td data-name="Module" { (module(&resource.module)) }
+                        td data-name="Module" { (resource.module) }
                         td data-name="Changed" {
                             @if let Some(at) = Timestamp::parse(&resource.updated_at) { (moment(now, at)) }
                         }
@@ -215,9 +219,22 @@ fn resource_table(at: &At, found: &Found, search: &str, now: Timestamp) -> Resul
     })
 }
 
-/// Of no module is the root.
-pub(super) fn module(name: &str) -> &str {
-    if name.is_empty() { "root" } else { name }
+/// An address as the engine writes it, of one as the API does, which leaves the word `module` out.
+pub(super) fn engine_address(address: &str, module: &str) -> String {
+    let Some(rest) = address.strip_prefix(module).filter(|_| module != "root" && !module.is_empty()) else {
+        return address.to_owned();
+    };
+    let (mut out, mut inside) = ("module.".to_owned(), false);
+    for c in module.chars() {
+        out.push(c);
+        match c {
+            // A dot in an index separates nothing.
+            '"' => inside = !inside,
+            '.' if !inside => out.push_str("module."),
+            _ => {}
+        }
+    }
+    out + rest
 }
 
 fn output_panel(at: &At, outputs: Option<&[Seen<Output>]>) -> Markup {
@@ -367,4 +384,17 @@ fn facts(at: &At) -> Result<Markup> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::engine_address;
+
+    #[test]
+    fn an_address_gets_the_word_module_back() {
+        let address = |address, module| engine_address(address, module);
+        assert_eq!(address("t.n[0]", "root"), "t.n[0]");
+        assert_eq!(address("a.t.n[0]", "a"), "module.a.t.n[0]");
+        assert_eq!(address("a[\"x.y\"].b.t.n", "a[\"x.y\"].b"), "module.a[\"x.y\"].module.b.t.n");
+    }
 }

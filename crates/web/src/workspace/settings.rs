@@ -80,8 +80,7 @@ async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Answer> {
     let may = at.workspace.permissions.can_update;
     let body = html! {
         (only_shown(may))
-        section.panel aria-labelledby="general-heading" {
-            h2 #general-heading { "General" }
+        section.panel aria-label="General" {
             @if may {
                 (form(visit, &at, project.as_ref(), &bindings, refusal.is_some()))
             } @else {

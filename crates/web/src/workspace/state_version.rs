@@ -108,13 +108,18 @@ fn groups(state: &State) -> Markup {
                 } }
                 tbody { @for group in &state.resources { tr {
                     th scope="row" { code { (group.kind) "." (group.name) } }
-                    td data-name="Module" { (overview::module(&group.module)) }
-                    td.wide data-name="Provider" { (group.provider) }
+                    td data-name="Module" { (group.module) }
+                    td.wide data-name="Provider" { (provider(&group.provider)) }
                     td data-name="Instances" { (group.count) }
                 } } }
             }
         }
     }
+}
+
+/// `registry.terraform.io/hashicorp/aws` out of `provider["registry.terraform.io/hashicorp/aws"]`.
+fn provider(text: &str) -> &str {
+    text.strip_prefix("provider[\"").and_then(|rest| rest.strip_suffix("\"]")).unwrap_or(text)
 }
 
 async fn download(visit: Visit) -> Result<Answer> {

@@ -105,8 +105,10 @@ async fn list(visit: Visit) -> Result<Answer> {
         } @else {
             form #compare-states method="get" action=(at.page("/states/compare")) {
                 div.titled {
-                    p.muted { "Choose two states to compare them." }
-                    @if states.len() > 1 { button.quiet type="submit" { "Compare" } }
+                    @if states.len() > 1 {
+                        p.muted { "Choose two states to compare them." }
+                        button.quiet type="submit" { "Compare" }
+                    }
                 }
                 (table(&at, &found, &states, now)?)
             }
@@ -124,16 +126,20 @@ fn table(at: &At, found: &Found, states: &[Seen<State>], now: Timestamp) -> Resu
         let label = format!("{side} serial {}", state.serial);
         html! { input type="radio" name=(side) value=(state.id) aria-label=(label) checked[chosen] disabled[!state.is_whole()]; }
     };
+    let chooses = states.len() > 1;
     Ok(html! {
         div.panel.flush {
             table.dense {
                 thead { tr {
-                    th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "State" } th scope="col" { "Made by" }
+                    @if chooses { th scope="col" { "From" } th scope="col" { "To" } }
+                    th scope="col" { "State" } th scope="col" { "Made by" }
                     th scope="col" { "Resources" } th scope="col" { "Size" } th scope="col" { "When" }
                 } }
                 tbody { @for (place, (state, origin)) in states.iter().zip(&origins).enumerate() { tr {
-                    td.choice data-name="From" { (choice("from", state, place == 1)) }
-                    td.choice data-name="To" { (choice("to", state, place == 0)) }
+                    @if chooses {
+                        td.choice data-name="From" { (choice("from", state, place == 1)) }
+                        td.choice data-name="To" { (choice("to", state, place == 0)) }
+                    }
                     th scope="row" {
                         a href=(at.page(&format!("/states/{}", state.id))) { "Serial " (state.serial) } " "
                         @if current == Some(&state.id) { span.badge.good { "Current" } }

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, path::Path};
 use testkit::TestServer;
 
 /// What admin signs in with.
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
 pub(super) struct Browser {
     http: reqwest::Client,
@@ -85,11 +85,54 @@ impl Browser {
         self.ask(Method::POST, path, Some(&all), &[("origin", origin)]).await
     }
 
+    /// Sends the shown page's form with files: of each the field, the name with its path, and the content.
+    pub(super) async fn send_files(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &str, &[u8])],
+    ) -> Shown {
+        const BOUNDARY: &str = "----of-a-test";
+        let mut all = hidden(&self.page);
+        all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut body = Vec::new();
+        for (name, value) in &all {
+            let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend_from_slice(format!("{head}{value}\r\n").as_bytes());
+        }
+        for (field, name, content) in files {
+            let disposition = format!("form-data; name=\"{field}\"; filename=\"{name}\"");
+            let head = format!("--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n");
+            body.extend_from_slice(
+                format!("{head}Content-Type: application/octet-stream\r\n\r\n").as_bytes(),
+            );
+            body.extend_from_slice(content);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let origin = self.base.clone();
+        self.ask_with(Method::POST, path, Some((kind, body)), &[("origin", &origin)]).await
+    }
+
     async fn ask(
         &mut self,
         method: Method,
         path: &str,
         form: Option<&[(String, String)]>,
+        headers: &[(&str, &str)],
+    ) -> Shown {
+        let body =
+            form.map(|form| ("application/x-www-form-urlencoded".to_owned(), encode(form).into_bytes()));
+        self.ask_with(method, path, body, headers).await
+    }
+
+    /// Asks with a body of a media type.
+    async fn ask_with(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<(String, Vec<u8>)>,
         headers: &[(&str, &str)],
     ) -> Shown {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
@@ -101,9 +144,8 @@ impl Browser {
             let all: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header("cookie", all.join("; "));
         }
-        if let Some(form) = form {
-            let body = encode(form);
-            request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
@@ -158,9 +200,14 @@ fn parameter(url: &str, name: &str) -> String {
 }
 
 /// A browser of a server's admin, who has [`PASSWORD`].
-async fn admin(server: &TestServer) -> Browser {
-    accounts::people::set_password(&server.assembled.app, "admin", &PASSWORD.into()).await.unwrap();
+pub(super) async fn admin(server: &TestServer) -> Browser {
+    of(server, "admin").await
+}
+
+/// A browser of a person whom the server knows, who has [`PASSWORD`].
+pub(super) async fn of(server: &TestServer, name: &str) -> Browser {
+    accounts::people::set_password(&server.assembled.app, name, &PASSWORD.into()).await.unwrap();
     let mut browser = Browser::new(&server.url, None);
-    browser.sign_in("admin", PASSWORD).await.expect(303);
+    browser.sign_in(name, PASSWORD).await.expect(303);
     browser
 }

@@ -1,0 +1,3 @@
+//! Pages: what a person sees of what happens, and what they may do about it.
+
+mod workspace;
