@@ -126,7 +126,7 @@ fn difference(one: &Difference) -> Markup {
     let rows = Leaves::of(one);
     html! {
         details.difference open[one.change == Change::Changed] {
-            summary { span.sign.(class) aria-hidden="true" { (symbol) } code { (one.name) } " " span.muted { (word) } }
+            summary { span.symbol.(class) aria-hidden="true" { (symbol) } code { (one.name) } " " span.muted { (word) } }
             table.dense {
                 thead { tr { th scope="col" { "Attribute" } th scope="col" { "Before" } th scope="col" { "After" } } }
                 tbody { @for row in rows.iter().take(MOST) { tr {

@@ -160,7 +160,7 @@ fn options(visit: &Visit, at: &At, addresses: &[String]) -> Markup {
         }
     };
     html! {
-        details.panel #run-options open[touched] {
+        details.panel.options #run-options open[touched] {
             summary { "Options: replace or target resources, variables of this run" }
             div.pair {
                 (choose("replace", "Replace: make these anew"))

@@ -297,7 +297,7 @@ fn lock(visit: &Visit, at: &At) -> Result<Markup> {
     let mine =
         visit.user().is_ok_and(|user| holder.as_ref().is_some_and(|holder| holder.id == user.as_str()));
     Ok(html! {
-        section.panel #lock-panel aria-labelledby="lock-heading" {
+        section.panel.told #lock-panel aria-labelledby="lock-heading" {
             h2 #lock-heading { @if workspace.locked { "Locked" } @else { "Unlocked" } }
             @if let Some(holder) = &holder {
                 p { "By " (holder.words) "." }
@@ -369,7 +369,7 @@ fn facts(at: &At) -> Result<Markup> {
     Ok(html! {
         section.panel aria-labelledby="about-heading" {
             h2 #about-heading { "About" }
-            dl.facts {
+            dl.about {
                 dt { "ID" } dd { code { (workspace.id) } }
                 @if let Some(project) = &project { dt { "Project" } dd { (project.name) } }
                 dt { "Execution mode" } dd { (mode(&workspace.execution_mode)) }

@@ -173,7 +173,7 @@ fn filters(at: &At, asked: &Asked) -> Markup {
     };
     let statuses = STATUSES.map(|(name, words, _)| (name, words));
     html! {
-        form.filters #run-filters method="get" action=(own) role="search"
+        form.sieve #run-filters method="get" action=(own) role="search"
             hx-get=(own) hx-trigger="change, input changed delay:200ms from:find input" hx-select="#runs" hx-target="#runs"
             hx-swap="outerHTML" hx-push-url="true" {
             input type="search" name="q" value=(asked.search) placeholder="Search by message, ID or person"

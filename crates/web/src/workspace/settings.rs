@@ -95,7 +95,7 @@ async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Answer> {
 fn facts(at: &At) -> Markup {
     let workspace = &at.workspace;
     html! {
-        dl.facts.wide {
+        dl.about.wide {
             dt { "Name" } dd { (workspace.name) }
             dt { "ID" } dd { code { (workspace.id) } }
             dt { "Execution mode" } dd { (mode(&workspace.execution_mode)) }

@@ -82,7 +82,7 @@ pub(super) async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Ans
 fn facts(visit: &Visit, state: &Seen<State>, origin: &Markup, current: bool) -> Markup {
     html! {
         section.panel aria-label="About this state" {
-            dl.facts.wide {
+            dl.about.wide {
                 dt { "ID" } dd { code { (state.id) } " " @if current { span.badge.good { "Current" } } }
                 @if !state.is_whole() { dt { "Status" } dd { (states::status(&state.status)) } }
                 dt { "Made by" } dd { (origin) }

@@ -96,8 +96,8 @@ fn row(at: &At, one: &Seen<Variable>, sets: &[Seen<Named>], by: Option<&Seen<Var
         tr.overridden[by.is_some()] {
             th scope="row" {
                 code { (one.key) }
-                @if one.hcl { " " span.mark { "HCL" } }
-                @if one.sensitive { " " span.mark { "Sensitive" } }
+                @if one.hcl { " " span.quality { "HCL" } }
+                @if one.sensitive { " " span.quality { "Sensitive" } }
                 @if !one.description.is_empty() { div.words { (one.description) } }
             }
             td.wide data-name="Value" { (value(one)) }
