@@ -190,8 +190,8 @@ pub(super) async fn related(cx: &Cx, documents: Vec<Resource>, many: Many) -> Re
             WHERE w.id IN ({}) ORDER BY o.name";
         documents = name(cx, documents, sql, "outputs", "workspace-outputs").await?;
     }
-    if asked.contains(&"readme") {
-        // Found out when it is read: it stands in the configuration.
+    // Found out when it is read: it stands in the configuration, which is too much to open for each of a list.
+    if many == Many::Few && asked.contains(&"readme") {
         let readme = |document: Resource| {
             let (id, has) =
                 (document.id.clone(), !document.related("current-configuration-version").is_empty());

@@ -26,7 +26,7 @@ fn refused(command: &mut Command, code: i32, parts: &[&str]) -> String {
 fn a_wrong_line_of_the_file_is_named_with_what_is_allowed() {
     for (text, parts) in [
         ("lisen = \"127.0.0.1:1\"", &["no option `lisen`", "did you mean `listen`?"][..]),
-        ("frobnicate = 1", &["no option `frobnicate`", "serve --help"]),
+        ("qqq = 1", &["no option `qqq`", "serve --help"]),
         ("[serve]\nrunners = 1", &["no option `serve`"]),
         ("runners = \"two\"", &["runners", "two", "whole number"]),
         ("runners = -1", &["runners", "-1", "whole number"]),
