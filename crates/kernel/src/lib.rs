@@ -3,6 +3,7 @@
 //!
 //! Reading order: [`env`], [`ids`], [`time`], [`secret`], [`error`], [`page`].
 
+pub mod address;
 pub mod env;
 pub mod error;
 pub mod ids;

@@ -10,12 +10,16 @@
 //! - A sensitive value becomes a string, whatever its type. Equal values become equal strings, or a changed secret
 //!   would be drawn as unchanged; the string is keyed with a key that is thrown away, so that nobody can try guesses
 //!   against it. `null` stays: whether there is a value at all is drawn, and is no secret.
+//! - Ours alone, and passed over by the command line: `resource_dependencies` (which resources of the configuration refer
+//!   to which, by address) and `checks` (conditions, with the messages of those that do not hold).
 //!
 //! Values are never parsed into trees: they are passed on as the text they came as, numbers exactly so, and a plan of
 //! thousands of changes costs a few scans of its text.
 //!
 //! Source: `internal/command/jsonformat` and `internal/cloud/testdata/*/plan-redacted.json` of Terraform and OpenTofu.
-//! Reading order: [`summary`], [`redact`], `Redactor`, `Schemas`.
+//! Reading order: [`summary`], [`redact`], `Redactor`, `Schemas`, `dependencies`.
+
+mod dependencies;
 
 use ring::{
     hmac,
@@ -148,6 +152,12 @@ pub fn redact(plan: &[u8], schemas: &[u8]) -> Result<Vec<u8>, PlanJsonError> {
             redactor.key(name);
             redactor.list(value, rewrite).map_err(PlanJsonError::Plan)?;
         }
+    }
+    redactor
+        .dependencies(fields.get("configuration"), fields.get("prior_state"))
+        .map_err(PlanJsonError::Plan)?;
+    if let Some(checks) = fields.get("checks") {
+        redactor.raw("checks", checks);
     }
     let schemas: Schemas<'_> = serde_json::from_slice(schemas).map_err(PlanJsonError::Schemas)?;
     redactor.raw("provider_format_version", schemas.format_version.unwrap_or(string));
@@ -379,6 +389,17 @@ impl Redactor {
             write!(self.out, "{byte:02x}").expect("writing to a string does not fail");
         }
         self.out.push('"');
+    }
+
+    fn dependencies(
+        &mut self,
+        configuration: Option<&RawValue>,
+        prior_state: Option<&RawValue>,
+    ) -> serde_json::Result<()> {
+        let found = dependencies::of_plan(configuration, prior_state)?;
+        self.key("resource_dependencies");
+        self.text(&serde_json::to_string(&found)?);
+        Ok(())
     }
 
     fn schemas(&mut self, schemas: &Schemas<'_>) -> serde_json::Result<()> {
