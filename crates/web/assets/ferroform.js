@@ -56,3 +56,32 @@ document.addEventListener("keydown", (event) => {
     next?.focus();
   }
 });
+
+// A log keeps its end in view as long as it is followed; who scrolls up does not follow any more, who reaches the end does.
+const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+const follows = () => document.querySelector("[data-follow]");
+const toEnd = () => {
+  const log = document.querySelector("[data-log]");
+  if (log && follows()?.checked) log.scrollTop = log.scrollHeight;
+};
+document.addEventListener("scroll", (event) => {
+  if (event.target.matches?.("[data-log]") && follows()) follows().checked = atEnd(event.target);
+}, true);
+document.addEventListener("change", (event) => { if (event.target.matches("[data-follow]")) toEnd(); });
+document.addEventListener("htmx:sseMessage", (event) => { if (event.target.matches("[data-log-live]")) toEnd(); });
+document.addEventListener("htmx:afterSettle", (event) => { if (event.target.querySelector?.("[data-log-live]")) toEnd(); });
+// A stream that begins again sends again what it has sent since the page was made.
+document.addEventListener("htmx:sseOpen", (event) => { if (event.target.matches("[data-log-live]")) event.target.replaceChildren(); });
+toEnd();
+
+// A line that is there already is gone to without asking for the page again.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-line], .line > a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const line = document.querySelector(link.hash);
+  if (!line) return;
+  event.preventDefault();
+  const at = link.href;
+  location.hash = link.hash;
+  history.replaceState(null, "", at);
+});

@@ -1,10 +1,18 @@
 //! A run: how far it is, what it plans, what it prints, and what one may do with it.
 //!
 //! Reading order: `model` (what is read), this file (pages and forms), `head` (how it stands, actions), `timeline` (stages,
-//! who did what), `plan` (the plan's JSON), `tree` and `values` (the plan on the page), `markdown`.
+//! who did what), `plan` (the plan's JSON), `tree` and `values` (the plan on the page), `markdown`,
+//! `graph` with `layers`; `lines` (a log in
+//! lines, with `engine` and `ansi`), `log`.
 
+mod ansi;
+mod engine;
+mod graph;
 mod head;
 mod kept;
+mod layers;
+mod lines;
+mod log;
 mod markdown;
 mod model;
 mod plan;
@@ -14,7 +22,7 @@ mod values;
 
 use crate::{
     answer::Answer,
-    layout::{Area, Frame, Tone, framed, note},
+    layout::{Area, Frame, framed},
     live::{self, Watch},
     serve::Table,
     visit::{Visit, segment},
@@ -37,6 +45,18 @@ pub(crate) fn routes(table: Table) -> Table {
             "web.run.change",
             change,
         )
+        .show("/app/{organization}/workspaces/{workspace}/runs/{run}/graph", "web.run.graph", graph::show)
+        .show("/app/{organization}/workspaces/{workspace}/runs/{run}/log", "web.run.log", log::show)
+        .show(
+            "/app/{organization}/workspaces/{workspace}/runs/{run}/log/lines",
+            "web.run.log-lines",
+            log::chunk,
+        )
+        .show(
+            "/app/{organization}/workspaces/{workspace}/runs/{run}/log/follow",
+            "web.run.log-follow",
+            log::follow,
+        )
         .show("/app/{organization}/workspaces/{workspace}/runs/{run}/file", "web.run.file", file)
         .send("/app/{organization}/workspaces/{workspace}/runs/{run}/{action}", "web.run.act", act)
         // As Terraform's command line prints it.
@@ -57,6 +77,9 @@ async fn lead(visit: Visit) -> Result<Answer> {
 fn beside(base: &str, whole: &Whole, place: &str) -> Markup {
     let exec = whole.run.exec.is_some();
     let mut places = vec![("Run", base.to_owned())];
+    if !exec && whole.plan.status == "finished" {
+        places.push(("Graph", format!("{base}/graph")));
+    }
     if whole.plan.has_log() {
         places.push((if exec { "Log" } else { "Plan log" }, format!("{base}/log?phase=plan")));
     }
@@ -105,11 +128,12 @@ async fn page(visit: &Visit, said: &Said<'_>) -> Result<Answer> {
     let body = html! {
         (said.note())
         (live::follow(visit, Watch::Run(&whole.run.id), &html! {
-            (live::refresh(&again, &["state", "actions", "stages", "beside", "work", "history"]))
+            (live::refresh(&again, &["state", "actions", "stages", "beside", "now", "work", "history"]))
             (live::by_content("state", &head::state(visit, &whole, drift)))
             (live::by_content("actions", &head::actions(visit, &base, &whole.run, said.typed())))
             (live::by_content("stages", &timeline::timeline(&whole.run, &whole.history)))
             (live::by_content("beside", &beside(&base, &whole, "Run")))
+            (live::versioned("now", &now_version(&whole), &now(visit, &base, &whole).await?))
             @if !shown { (live::versioned("work", work_version(plan.as_deref()), &work(visit, &base, &whole, plan.as_deref())?)) }
             section.panel aria-labelledby="history-title" {
                 h2 #history-title { "Who did what" }
@@ -121,6 +145,25 @@ async fn page(visit: &Visit, said: &Said<'_>) -> Result<Answer> {
     Ok(frame(visit, &whole, &body))
 }
 
+/// What of it can be seen now: the log of the phase that runs, or why the run failed.
+async fn now(visit: &Visit, base: &str, whole: &Whole) -> Result<Markup> {
+    if whole.run.status == "errored" {
+        return log::errors(visit, base, whole).await;
+    }
+    for name in ["plan", "apply"] {
+        if whole.phase(name).runs() {
+            return log::tail(visit, base, whole, name).await;
+        }
+    }
+    Ok(Markup::default())
+}
+
+/// A log that is followed is not shown anew while its phase runs.
+fn now_version(whole: &Whole) -> String {
+    let phases = [&whole.plan, &whole.apply].map(|phase| if phase.runs() { "runs" } else { "rests" });
+    format!("{} {} {}", phases[0], phases[1], whole.run.status == "errored")
+}
+
 fn work_version(plan: Option<&Plan>) -> &'static str {
     if plan.is_some() { "plan" } else { "none" }
 }
@@ -130,7 +173,6 @@ fn work(visit: &Visit, base: &str, whole: &Whole, plan: Option<&Plan>) -> Result
     let filter = Filter::of(visit);
     let at = At { base, filter: &filter };
     Ok(html! {
-        @if let Some(why) = whole.run.error_message.as_deref() { (note(Tone::Bad, &html! { p { strong { "The run failed." } } p { (why) } })) }
         @if let Some(plan) = plan {
             (tree::section(&at, plan)?)
             @let address = visit.app.url(base);

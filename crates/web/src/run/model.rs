@@ -108,6 +108,7 @@ impl Run {
 pub(super) struct Phase {
     pub(super) status: String,
     pub(super) log_read_url: Option<String>,
+    pub(super) structured_run_output_enabled: bool,
     resource_additions: Option<u32>,
     resource_changes: Option<u32>,
     resource_destructions: Option<u32>,
@@ -123,6 +124,10 @@ impl Phase {
             self.resource_destructions?,
             self.resource_imports.unwrap_or(0),
         ])
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        self.status == "running"
     }
 
     /// Whether there is a log of it, or will be.
@@ -200,6 +205,11 @@ impl Whole {
             history: history(&found, &names)?,
             run,
         })
+    }
+
+    /// The plan or the apply, by the name that addresses have for it.
+    pub(super) fn phase(&self, name: &str) -> &Seen<Phase> {
+        if name == "apply" { &self.apply } else { &self.plan }
     }
 }
 

@@ -131,6 +131,9 @@ pub(super) struct Plan {
     /// What has changed outside of the engine.
     pub(super) drift: Vec<Change>,
     outputs: Vec<(String, Range<usize>)>,
+    /// Which resources of the configuration refer to which, by their addresses without keys. Plans of earlier versions of
+    /// this server do not tell.
+    pub(super) dependencies: Option<BTreeMap<String, Vec<String>>>,
     /// Conditions that did not hold.
     pub(super) failed_checks: Vec<Check>,
 }
@@ -164,6 +167,7 @@ struct Document<'a> {
     resource_drift: Vec<Resource<'a>>,
     #[serde(default, borrow)]
     output_changes: BTreeMap<String, &'a RawValue>,
+    resource_dependencies: Option<BTreeMap<String, Vec<String>>>,
     #[serde(default)]
     checks: Vec<CheckResult>,
 }
@@ -259,8 +263,8 @@ impl Plan {
             problems: check.instances.into_iter().flat_map(|i| i.problems).map(|p| p.message).collect(),
             status: check.status,
         });
-        let failed_checks = failed_checks.collect();
-        Ok(Self { changes, drift, outputs, failed_checks, bytes })
+        let (dependencies, failed_checks) = (document.resource_dependencies, failed_checks.collect());
+        Ok(Self { changes, drift, outputs, dependencies, failed_checks, bytes })
     }
 
     /// The values of a change.
