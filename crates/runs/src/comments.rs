@@ -4,7 +4,9 @@ use crate::{document, runs};
 use authz::perm;
 use axum::http::Method;
 use db::{FromRow, args};
-use http_api::{Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, include::Loaders};
+use http_api::{
+    Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, changes::Change, include::Loaders,
+};
 use kernel::{
     Timestamp,
     ids::{CommentId, RunEventId, RunId, UserId},
@@ -78,6 +80,11 @@ async fn create(mut cx: Cx) -> Result<Reply> {
     let by = cx.actor()?.user_id().clone();
     let id = runs::comment(&cx.app, &mut tx, run.id(), &data.attributes.body, &by).await?;
     tx.commit().await?;
+    cx.app.changes.tell(Change {
+        organization: workspace.organization_id.clone(),
+        workspace: workspace.id.clone(),
+        run: Some(run.id().clone()),
+    });
     let row = find(&cx, id.as_str()).await?;
     Ok(Reply::created(resource(&row)))
 }
