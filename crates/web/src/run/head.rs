@@ -4,7 +4,7 @@ use super::model::{Run, Whole};
 use crate::{
     layout::{Tone, form_token, moment, note},
     parts,
-    visit::Visit,
+    visit::{Visit, segment},
 };
 use maud::{Markup, html};
 
@@ -95,7 +95,10 @@ pub(super) fn state(visit: &Visit, whole: &Whole, drift: usize) -> Markup {
                 }
             }
             @if let Some(waiting) = &run.waiting_for {
-                p.waiting { strong { "Waiting. " } (waiting.message) }
+                p.why-waiting {
+                    strong { "Waiting. " } (waiting.message)
+                    @if let Some(other) = &waiting.run { " " a href={ (super::list(visit)) "/" (segment(other)) } { "Go to that run" } }
+                }
             }
             dl.facts {
                 div { dt { "Run" } dd { code { (run.id) } } }

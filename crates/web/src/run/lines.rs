@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Lines of a chunk.
-pub(super) const CHUNK: usize = 500;
+pub(super) const CHUNK: usize = 250;
 /// What frames a log.
 const STX: u8 = 0x02;
 const ETX: u8 = 0x03;

@@ -1,6 +1,6 @@
 //! What a plan or an apply prints: a page of its lines, a box that follows them, their errors.
 //!
-//! A long log comes in chunks of 500 lines that are loaded when they are scrolled to; each has a height before it is
+//! A long log comes in chunks of 250 lines that are loaded when they are scrolled to; each has a height before it is
 //! there, so that nothing moves. New lines come by a stream of events ([`follow`]) that ends with the log. Without scripts
 //! the chunks are links to pages.
 
@@ -202,7 +202,7 @@ fn ahead(base: &str, asked: &Asked, start: usize) -> Markup {
     let query = asked.query();
     let number = start + 1;
     html! {
-        div.chunk.ahead.n500 hx-get={ (base) "/log/lines?" (query) "&from=" (start) } hx-trigger="intersect once" hx-swap="outerHTML" {
+        div.chunk.ahead.n250 hx-get={ (base) "/log/lines?" (query) "&from=" (start) } hx-trigger="intersect once" hx-swap="outerHTML" {
             a href={ (base) "/log?" (query) "&line=" (number) "#L" (number) } { "Lines " (number) " to " (start + CHUNK) }
         }
     }

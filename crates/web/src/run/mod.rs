@@ -63,10 +63,17 @@ pub(crate) fn routes(table: Table) -> Table {
         .show("/app/{organization}/{workspace}/runs/{run}", "web.run.lead", lead)
 }
 
+/// Where the runs of the workspace are.
+fn list(visit: &Visit) -> String {
+    format!(
+        "/app/{}/workspaces/{}/runs",
+        segment(visit.path("organization")),
+        segment(visit.path("workspace"))
+    )
+}
+
 fn path(visit: &Visit) -> String {
-    let [organization, workspace, run] =
-        ["organization", "workspace", "run"].map(|name| segment(visit.path(name)));
-    format!("/app/{organization}/workspaces/{workspace}/runs/{run}")
+    format!("{}/{}", list(visit), segment(visit.path("run")))
 }
 
 async fn lead(visit: Visit) -> Result<Answer> {
@@ -176,11 +183,13 @@ fn work(visit: &Visit, base: &str, whole: &Whole, plan: Option<&Plan>) -> Result
         @if let Some(plan) = plan {
             (tree::section(&at, plan)?)
             @let address = visit.app.url(base);
-            details.panel.copy {
+            details.panel.copy #copy {
                 summary { "Copy as Markdown" }
                 textarea #markdown readonly rows="10" aria-label="The plan as Markdown" { (markdown::of(whole, plan, &address)) }
                 div.buttons { button.quiet type="button" data-copy="#markdown" { "Copy" } }
             }
+        } @else if !whole.run.is_over() && whole.run.exec.is_none() {
+            section.panel { p.muted { "What the run would change is shown here as soon as its plan is made." } }
         }
     })
 }

@@ -71,6 +71,8 @@ pub(super) struct Permissions {
 #[derive(Deserialize, Debug)]
 pub(super) struct Waiting {
     pub(super) message: String,
+    /// The run that goes first.
+    pub(super) run: Option<String>,
 }
 
 #[derive(Deserialize, Debug)]

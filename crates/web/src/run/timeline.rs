@@ -65,6 +65,17 @@ fn clock(at: Timestamp) -> String {
     at.iso8601()[11..19].to_owned()
 }
 
+/// The stages that a run will come to, if all goes well.
+fn later(run: &Run, history: &[Happened]) -> Vec<&'static str> {
+    let has = |action: &str| history.iter().any(|event| event.action == action);
+    let mut later = Vec::new();
+    if !run.is_over() && !has("cancel_requested") {
+        later.extend((!has("planning")).then_some("Planning"));
+        later.extend((!run.plan_only && run.exec.is_none() && !has("applying")).then_some("Applying"));
+    }
+    later
+}
+
 /// The stages, in the order in which they were reached.
 pub(super) fn timeline(run: &Run, history: &[Happened]) -> Markup {
     let stages = stages(history);
@@ -84,6 +95,7 @@ pub(super) fn timeline(run: &Run, history: &[Happened]) -> Markup {
                         }
                     }
                 }
+                @for name in later(run, history) { li.later { strong { (name) } span.muted { "later" } } }
             }
         }
     }
