@@ -210,7 +210,7 @@ fn shown(value: &Value, masked: bool) -> Markup {
     html! {
         @if value.is_null() { span.muted { "—" } }
         @else if masked { span.muted { "Sensitive, hidden" } }
-        @else { code.value { (super::overview::text_of(value)) } }
+        @else { code.whole { (super::overview::text_of(value)) } }
     }
 }
 
@@ -222,7 +222,7 @@ mod tests {
     fn leaves(whole: Value) -> Vec<(String, String, String)> {
         let one = Difference { name: "t.n".into(), change: Change::Changed, shown: Value::Null, whole };
         let text = |markup: Markup| {
-            markup.into_string().replace("<code class=\"value\">", "").replace("</code>", "")
+            markup.into_string().replace("<code class=\"whole\">", "").replace("</code>", "")
         };
         Leaves::of(&one).into_iter().map(|leaf| (leaf.path, text(leaf.before), text(leaf.after))).collect()
     }

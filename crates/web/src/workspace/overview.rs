@@ -260,7 +260,7 @@ pub(super) fn output_table(outputs: &[Seen<Output>]) -> Markup {
             tbody { @for output in outputs { tr {
                 th scope="row" { code { (output.name) } }
                 td.wide data-name="Value" {
-                    @if output.sensitive { span.muted { "Sensitive, hidden" } } @else { code.value { (text_of(&output.value)) } }
+                    @if output.sensitive { span.muted { "Sensitive, hidden" } } @else { code.whole { (text_of(&output.value)) } }
                 }
             } } }
         }

@@ -77,7 +77,7 @@ mod tests {
             "[x](//spy.test)",
             "[x](vbscript:x)",
             "| a |\n|:-:|\n| b |\n",
-            "<div style=\"x\">",
+            "<div onclick=x>",
         ];
         for text in hostile {
             let shown = markup(text).into_string().to_lowercase();

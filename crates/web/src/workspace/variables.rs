@@ -119,7 +119,7 @@ fn value(one: &Variable) -> Markup {
         @match &one.value {
             None => span.muted { "Sensitive, write-only" },
             Some(text) if text.is_empty() => span.muted { "Empty" },
-            Some(text) => code.value { (text) },
+            Some(text) => code.whole { (text) },
         }
     }
 }

@@ -88,7 +88,7 @@ on_both! {
         let shown = browser.get(BASE).await.expect(200);
         sees(&shown, &["First network", "terraform_data.net", "module.app.terraform_data.server[1]", "3 resources"]);
         sees(&shown, &["<h3>Network</h3>", "<strong>platform</strong>", "&lt;script&gt;", "Sensitive, hidden"]);
-        sees_not(&shown, &["hunter2", "javascript:", "<script"]);
+        sees_not(&shown, &["hunter2", "javascript:", "<script>"]);
         let found = browser.get(&format!("{BASE}?q=MODULE.app")).await.expect(200);
         sees(&found, &["module.app.terraform_data.server[0]"]);
         sees_not(&found, &[">terraform_data.net<"]);
@@ -105,7 +105,7 @@ on_both! {
     async fn what_is_ignored_stays_at_home_and_an_archive_is_taken_as_it_is(server) {
         let (mut browser, workspace, _) = applied(server).await;
         let api = server.admin();
-        let kept = archive(&[("main.tf", "check \"private\" {\n  assert {\n    condition     = !fileexists(\"private.txt\")\n    error_message = \"it came along\"\n  }\n}\n")]);
+        let kept = archive(&[("main.tf", "check \"private\" {\n  assert {\n    condition     = !fileexists(\"${path.module}/private.txt\")\n    error_message = \"it came along\"\n  }\n}\n")]);
         browser.get(&format!("{BASE}/runs/new")).await.expect(200);
         let fields = [("configuration", "archive"), ("kind", "plan_only")];
         let files: [(&str, &str, &[u8]); 2] = [("folder", "", b""), ("archive", "config.tar.gz", &kept)];
@@ -114,7 +114,7 @@ on_both! {
         assert_eq!(*planned.attribute("plan-only"), json!(true));
 
         let mut guarded = folder();
-        let guard = "check \"p\" {\n  assert {\n    condition     = !fileexists(\"private.txt\")\n    error_message = \"it came along\"\n  }\n}\n";
+        let guard = "check \"p\" {\n  assert {\n    condition     = !fileexists(\"${path.module}/private.txt\")\n    error_message = \"it came along\"\n  }\n}\n";
         guarded.push(("folder", "infra/guard.tf", guard.as_bytes()));
         browser.get(&format!("{BASE}/runs/new")).await.expect(200);
         let fields = [("configuration", "folder"), ("kind", "plan_only")];
@@ -264,8 +264,8 @@ on_both! {
         let (_, workspace, _) = applied(server).await;
         let api = server.admin();
         let team = api.team("acme", "readers", &workspace, "read").await;
-        server.as_user("rita", "acme", &[&team]).await;
-        let mut rita = sign_in::of(server, "rita").await;
+        let name = api.invite("acme", "rita@example.com", &[&team]).await;
+        let mut rita = sign_in::of(server, &name).await;
         for (page, hidden) in [
             ("", &["Start new run", "/lock\"", "force-unlock"][..]),
             ("/runs", &["Start new run"]),
