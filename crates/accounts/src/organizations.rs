@@ -59,6 +59,11 @@ pub(crate) const SELECT: &str =
     admin_settings, data_retention, subscription, created_at FROM organizations";
 
 impl Organization {
+    /// Whether who may delete a workspace may do so although it manages resources.
+    pub fn allows_force_delete(&self) -> bool {
+        serde_json::from_str::<Settings>(&self.settings).unwrap_or_default().allow_force_delete_workspaces
+    }
+
     /// What site admins have set.
     pub fn admin(&self) -> AdminSettings {
         serde_json::from_str(&self.admin_settings).unwrap_or_default()

@@ -69,7 +69,7 @@ macro_rules! from_ids {
 from_ids! {
     OrganizationId UserId TeamId MembershipId TeamAccessId TeamProjectAccessId VariableSetId TokenId ProjectId WorkspaceId VariableId
     ConfigurationVersionId RunId PlanId ApplyId RunEventId CommentId StateVersionId StateVersionOutputId
-    WorkspaceResourceId BlobId ToolVersionId SigningKeyId TagId TagBindingId SessionId RunTriggerId SshKeyId AgentPoolId
+    WorkspaceResourceId BlobId ToolVersionId SigningKeyId TagId TagBindingId SessionId RunTriggerId SavedFilterId SshKeyId AgentPoolId
     ReservedTagKeyId DataRetentionPolicyId PlanExportId ScimGroupId
 }
 

@@ -99,6 +99,8 @@ ids! {
     RunTriggerId "rt"
     /// A private key for git over SSH.
     SshKeyId "sshkey"
+    /// A filter of a list that a person keeps under a name.
+    SavedFilterId "sf"
     /// A tag key that an organization has set aside.
     ReservedTagKeyId "rtk"
     /// How long a workspace's or an organization's old data is kept.

@@ -197,37 +197,63 @@ pub async fn granted<P: WorkspacePermission>(
 async fn read(cx: Cx) -> Result<Reply> {
     let (found, workspace, grants) = granted::<perm::ReadRun>(&cx, cx.path("id")).await?;
     let links = related(&cx.app, std::slice::from_ref(&found)).await?.remove(found.id()).unwrap_or_default();
-    let waiting = match found.life.status {
-        Status::Pending | Status::PlanQueued | Status::ApplyQueued => {
-            waiting_for(&cx.app, &found, &workspace).await?
-        }
-        _ => None,
-    };
+    let mut waiting =
+        waiting_among(&cx.app, std::slice::from_ref(&found), |_| Some(Workspace::clone(&workspace))).await?;
+    let mut waiting = waiting.remove(found.id());
+    if matches!(waiting, Some(WaitingFor::Runner | WaitingFor::RunsCeiling { .. })) {
+        waiting = agent_of(&cx.app, &workspace).await?.or(waiting);
+    }
     let document = document(&cx.app, &found, &workspace, &grants, links, waiting);
     cx.one(document, INCLUDES).await
 }
 
-/// Why the run has not begun what is next.
-async fn waiting_for(app: &App, run: &Run, workspace: &Workspace) -> Result<Option<WaitingFor>> {
-    let sql = format!("SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND final = FALSE ORDER BY number");
-    let rows: Vec<Row> = app.db.all(db::AssertSqlSafe(sql), args![&workspace.id]).await?;
+/// Why runs have not begun what is next, of those that wait: at most four statements, for the lines in which they stand, for
+/// the people and the teams who hold their workspaces, and for ceilings. That an agent is waited for, only [`read`] says.
+async fn waiting_among(
+    app: &App,
+    runs: &[Run],
+    workspace_of: impl Fn(&WorkspaceId) -> Option<Workspace>,
+) -> Result<HashMap<RunId, WaitingFor>> {
+    let waits =
+        |run: &&Run| matches!(run.life.status, Status::Pending | Status::PlanQueued | Status::ApplyQueued);
+    let mut ids: Vec<&WorkspaceId> = runs.iter().filter(waits).map(|run| &run.row.workspace_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let known: Vec<Workspace> = ids.iter().filter_map(|id| workspace_of(id)).collect();
+    let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs WHERE workspace_id IN ({}) AND final = FALSE ORDER BY workspace_id, number",
+        marks.join(", ")
+    );
+    let rows: Vec<Row> = app.db.all(db::AssertSqlSafe(sql), ids.into_iter().map(Arg::from).collect()).await?;
     let open: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
-    let line = Line { lock: lock_of(app, workspace).await?, open: entries(&open) };
-    let waiting = line.waiting_for(run.id());
-    if waiting != Some(WaitingFor::Runner) {
-        return Ok(waiting);
+    let mut waiting = HashMap::new();
+    for (workspace, lock) in known.iter().zip(locks_of(app, &known).await?) {
+        let of = |run: &&Run| run.row.workspace_id == workspace.id;
+        let open = open.iter().filter(of).map(|run| Entry { id: run.id(), run: &run.life }).collect();
+        let line = Line { lock, open };
+        for run in runs.iter().filter(of) {
+            waiting.extend(line.waiting_for(run.id()).map(|reason| (run.id().clone(), reason)));
+        }
     }
-    if let Some(agent) = agent(app, workspace).await? {
-        return Ok(Some(agent));
+    if waiting.values().any(|reason| *reason == WaitingFor::Runner) {
+        let shares = scheduler::shares(app).await?;
+        for run in runs.iter().filter(waits) {
+            let Some(reason @ WaitingFor::Runner) = waiting.get_mut(run.id()) else { continue };
+            let full = shares.iter().find(|s| s.organization == run.row.organization_id && s.is_full());
+            if let Some(ceiling) = full.and_then(|share| share.ceiling) {
+                *reason = WaitingFor::RunsCeiling { ceiling };
+            }
+        }
     }
-    let mut shares = scheduler::shares(app).await?.into_iter();
-    let full = shares.find(|share| share.organization == run.row.organization_id && share.is_full());
-    let ceiling = full.and_then(|share| share.ceiling);
-    Ok(ceiling.map_or(waiting, |ceiling| Some(WaitingFor::RunsCeiling { ceiling })))
+    Ok(waiting)
 }
 
 /// The agent that the workspace's runs wait for, if they do.
-async fn agent(app: &App, workspace: &Workspace) -> Result<Option<WaitingFor>> {
+async fn agent_of(app: &App, workspace: &Workspace) -> Result<Option<WaitingFor>> {
     let Some(pool) = workspace.agent_pool_id.as_ref().filter(|_| workspace.execution_mode == "agent") else {
         return Ok(None);
     };
@@ -249,23 +275,33 @@ pub fn entries(open: &[Run]) -> Vec<Entry<'_>> {
     open.iter().map(|run| Entry { id: run.id(), run: &run.life }).collect()
 }
 
-/// The lock of a workspace as the rules of the queue see it, with names for people.
-pub async fn lock_of(app: &App, workspace: &Workspace) -> Result<Lock> {
-    let holder = workspace.lock_holder.clone().unwrap_or_default();
-    Ok(match workspace.lock_kind.as_deref() {
-        None => Lock::Free,
-        Some("run") => Lock::Run(holder.into()),
-        Some("team") => {
-            let found: Option<(String,)> =
-                app.db.one("SELECT name FROM teams WHERE id = $1", args![&holder]).await?;
-            Lock::Team(found.map_or(holder, |(name,)| name))
+/// The locks of workspaces as the rules of the queue see them, with names for people: at most two statements.
+async fn locks_of(app: &App, workspaces: &[Workspace]) -> Result<Vec<Lock>> {
+    let mut locks: Vec<Lock> = workspaces.iter().map(lock_kind).collect();
+    for (teams, sql) in [(true, "SELECT id, name FROM teams"), (false, "SELECT id, username FROM users")] {
+        let mut held: Vec<&mut String> = locks
+            .iter_mut()
+            .filter_map(|lock| match lock {
+                Lock::Team(holder) if teams => Some(holder),
+                Lock::User(holder) if !teams => Some(holder),
+                _ => None,
+            })
+            .collect();
+        if held.is_empty() {
+            continue;
         }
-        Some(_) => {
-            let found: Option<(String,)> =
-                app.db.one("SELECT username FROM users WHERE id = $1", args![&holder]).await?;
-            Lock::User(found.map_or(holder, |(name,)| name))
+        let marks: Vec<String> = (1..=held.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{sql} WHERE id IN ({})", marks.join(", "));
+        let values = held.iter().map(|holder| Arg::from(&**holder)).collect();
+        let names: HashMap<String, String> =
+            app.db.all::<(String, String)>(db::AssertSqlSafe(sql), values).await?.into_iter().collect();
+        for holder in &mut held {
+            if let Some(name) = names.get(&**holder) {
+                holder.clone_from(name);
+            }
         }
-    })
+    }
+    Ok(locks)
 }
 
 /// The same without names, for decisions that only ask who it is.
@@ -280,18 +316,18 @@ pub fn lock_kind(workspace: &Workspace) -> Lock {
 }
 
 /// Conditions of a list, each with its values.
-struct Filter {
-    conditions: Vec<String>,
-    values: Vec<Arg>,
+pub(crate) struct Filter {
+    pub(crate) conditions: Vec<String>,
+    pub(crate) values: Vec<Arg>,
 }
 
 impl Filter {
-    fn add(&mut self, condition: &str, value: impl Into<Arg>) {
+    pub(crate) fn add(&mut self, condition: &str, value: impl Into<Arg>) {
         self.values.push(value.into());
         self.conditions.push(condition.replace("{}", &format!("${}", self.values.len())));
     }
 
-    fn any_of<'a>(&mut self, column: &str, allowed: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn any_of<'a>(&mut self, column: &str, allowed: impl IntoIterator<Item = &'a str>) {
         let marks: Vec<String> = allowed
             .into_iter()
             .map(|value| {
@@ -439,6 +475,15 @@ async fn list_organization(cx: Cx) -> Result<Reply> {
         ));
         filter.values = named.values;
     }
+    if let Some(from) = cx.query("filter[from]").filter(|text| !text.is_empty()) {
+        // A plus sign that was not encoded has come as a space.
+        let at = Timestamp::parse(&from.replace(' ', "+")).ok_or_else(|| {
+            let why =
+                format!("filter[from] must be an instant such as 2026-01-31T10:00:00Z, and is {from:?}");
+            Error::bad_request("bad request", why)
+        })?;
+        filter.add("r.created_at >= {}", at);
+    }
     let year = cx.query("filter[timeframe]").and_then(|text| text.parse::<i64>().ok());
     match year {
         Some(year) => {
@@ -453,7 +498,8 @@ async fn list_organization(cx: Cx) -> Result<Reply> {
     page(&cx, filter, false, "r.created_at DESC, r.id DESC").await
 }
 
-fn visible_only(filter: &mut Filter, grants: &Grants) {
+/// Leaves the runs of workspaces that the caller may see.
+pub(crate) fn visible_only(filter: &mut Filter, grants: &Grants) {
     if let Visible::Of { workspaces, projects } = grants.visible() {
         let mut seen = Filter { conditions: vec![], values: std::mem::take(&mut filter.values) };
         seen.any_of("r.workspace_id", workspaces.iter().map(|id| id.as_str()));
@@ -493,11 +539,14 @@ async fn queue(cx: Cx) -> Result<Reply> {
     let rows: Vec<Row> = cx.app.db.all(db::AssertSqlSafe(sql), values).await?;
     let queued: Vec<Run> = rows.into_iter().map(Run::decode).collect::<Result<_>>()?;
     let known = workspaces_of(&cx, &queued).await?;
+    let workspace_of = |id: &WorkspaceId| known.get(id).map(|(workspace, _)| Workspace::clone(workspace));
+    let mut waiting = waiting_among(&cx.app, &queued, workspace_of).await?;
     let mut items = Vec::new();
     for (place, run) in (page.offset() + 1..).zip(&queued) {
         let Some((workspace, grants)) = known.get(&run.row.workspace_id) else { continue };
         let links = Related::default();
-        let mut attributes = attributes(run, workspace, grants, &links, None, cx.app.now());
+        let waiting = waiting.remove(run.id());
+        let mut attributes = attributes(run, workspace, grants, &links, waiting, cx.app.now());
         // Of those that wait, the ones that run count as before: the command line takes their number off again.
         attributes["position-in-queue"] = json!(if place > running { place } else { 0 });
         items.push(relationships(run, links, &attributes));

@@ -4,7 +4,8 @@
 //! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when),
 //! [`jobs`] and [`executor`] (who does the work), `identity` (how a run proves who it is), then the resources of the API:
 //! [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`], [`comments`], [`logs`], [`run_triggers`],
-//! [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`readme`], [`admin_runs`].
+//! [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`readme`], [`admin_runs`],
+//! [`statistics`].
 
 pub mod actions;
 pub mod admin_runs;
@@ -29,6 +30,7 @@ pub mod retention;
 pub mod run_triggers;
 pub mod runs;
 pub mod scheduler;
+pub mod statistics;
 pub mod upload;
 
 use http_api::{Routes, include::Loaders};
@@ -47,6 +49,7 @@ pub fn routes() -> Routes {
         .and(plan_exports::routes())
         .and(queries::routes())
         .and(admin_runs::routes())
+        .and(statistics::routes())
 }
 
 /// How this area's resources are read when another document includes them.

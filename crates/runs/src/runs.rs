@@ -7,7 +7,7 @@
 use crate::{
     jobs::Jobs,
     life::{self, Effect, Event, Job, Status},
-    run_triggers,
+    run_triggers, statistics,
 };
 use db::{Arg, FromRow, Tx, args};
 use http_api::{App, Error, Result, changes::Change};
@@ -384,7 +384,8 @@ async fn store(tx: &mut Tx, run: &mut Run) -> Result<()> {
     tx.exec(
         "UPDATE runs SET status = $2, final = $3, life = $4, results = $5, updated_at = $6, plan_log_id = $7,
            plan_json_id = $8, plan_redacted_id = $9, kept_id = $10, apply_log_id = $11, snapshot_id = $12,
-           state_version_id = $13, job = $14, lease = $15, queued_at = $16, version = version + 1
+           state_version_id = $13, job = $14, lease = $15, queued_at = $16, worked_ms = $17,
+           version = version + 1
          WHERE id = $1",
         args![
             &row.id,
@@ -402,7 +403,8 @@ async fn store(tx: &mut Tx, run: &mut Run) -> Result<()> {
             row.state_version_id.as_ref(),
             job,
             row.lease.clone(),
-            row.queued_at
+            row.queued_at,
+            run.life.is_final().then(|| statistics::worked_ms(&run.life, row.updated_at))
         ],
     )
     .await

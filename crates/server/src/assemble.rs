@@ -3,7 +3,10 @@
 //! [`assemble`] opens what is stored and makes the service; [`Assembled::start`] begins the background work. Nothing is
 //! served before [`runs::executor::recover`] has taken up what an earlier process left.
 
-use crate::system;
+use crate::{
+    health::{self, Installation},
+    system,
+};
 use accounts::{
     SignIns, bootstrap,
     external::provider::{Provider, ProviderSettings},
@@ -105,6 +108,7 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
     }
     let jobs = Jobs::new(Arc::new(runner(&plan, engines)?), plan.runners);
     let provider = plan.external.map(external_provider).transpose()?;
+    let installation = Installation { data_dir: plan.data_dir.clone(), started: plan.env.now() };
     let app = App::new(Parts {
         env: plan.env,
         db,
@@ -117,6 +121,7 @@ pub async fn assemble(mut plan: Blueprint) -> Result<Assembled> {
             Box::new(UploadLimits(plan.archives)),
             Box::new(runs::readme::Readmes::default()),
             Box::new(SignIns::new(provider)),
+            Box::new(installation),
         ],
     });
     let routes = routes();
@@ -166,8 +171,8 @@ fn runner(plan: &Blueprint, engines: Engines) -> Result<Runner> {
 /// The operation table of the whole server.
 pub fn routes() -> Routes {
     let areas = accounts::routes().and(workspaces::routes()).and(state::routes()).and(runs::routes());
-    let own = system::routes(&areas);
-    own.and(areas)
+    let areas = areas.and(health::routes());
+    system::routes(&areas).and(areas)
 }
 
 fn loaders() -> Loaders {

@@ -156,8 +156,8 @@ impl Metrics {
     }
 }
 
-/// Bytes.
-fn memory() -> Option<f64> {
+/// Bytes that this process holds.
+pub(crate) fn memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? * 1024.0)

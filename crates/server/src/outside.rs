@@ -85,7 +85,7 @@ async fn health(app: App, Query(query): Query<HashMap<String, String>>) -> Respo
 }
 
 /// The runner's part of the health: which engine new workspaces get, and what it is busy with.
-async fn runner(app: &App) -> Value {
+pub(crate) async fn runner(app: &App) -> Value {
     let jobs = app.area::<Jobs>();
     let (ok, engine) = match installed_engine(jobs.runner.engines()).await {
         Ok(Some(engine)) => (true, json!({ "tool": engine.tool, "version": engine.version })),
@@ -97,6 +97,6 @@ async fn runner(app: &App) -> Value {
 }
 
 /// This needs the folder and its rights; it looks at no object.
-async fn objects_can_be_listed(app: App) -> http_api::Result<()> {
+pub(crate) async fn objects_can_be_listed(app: App) -> http_api::Result<()> {
     http_api::blobs::blocking(move || app.objects.list().map(drop).map_err(http_api::Error::internal)).await
 }

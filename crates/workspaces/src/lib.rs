@@ -1,19 +1,22 @@
 //! Workspaces, their locks, their variables, and which teams may do what in them.
 //!
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`],
-//! [`project_access`], [`tags`], [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`], [`agent_pools`],
-//! [`auto_destroy`], [`data_retention`]; then [`tool_versions`], [`admin_workspaces`].
+//! [`project_access`], [`effective_access`], [`tags`], [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`],
+//! [`agent_pools`], [`auto_destroy`], [`data_retention`], [`saved_filters`]; then [`tool_versions`],
+//! [`admin_workspaces`].
 
 pub mod admin_workspaces;
 pub mod agent_pools;
 pub mod auto_destroy;
 mod conditions;
 pub mod data_retention;
+pub mod effective_access;
 pub mod lock;
 pub mod project_access;
 pub mod projects;
 pub mod remote_state;
 pub mod reserved_tag_keys;
+pub mod saved_filters;
 pub mod ssh_keys;
 pub mod tags;
 pub mod team_access;
@@ -35,9 +38,11 @@ pub fn routes() -> Routes {
         .and(team_access::routes())
         .and(projects::routes())
         .and(project_access::routes())
+        .and(effective_access::routes())
         .and(tags::routes())
         .and(reserved_tag_keys::routes())
         .and(remote_state::routes())
+        .and(saved_filters::routes())
         .and(ssh_keys::routes())
         .and(agent_pools::routes())
         .and(data_retention::routes())

@@ -137,7 +137,7 @@ pub(crate) fn loaders(loaders: &mut Loaders) {
 }
 
 /// Leaves the rows of `projects p` that the caller may see.
-fn require_visible(conditions: &mut Conditions, grants: &Grants) {
+pub(crate) fn require_visible(conditions: &mut Conditions, grants: &Grants) {
     let Visible::Of { projects, .. } = grants.visible() else { return };
     let own = conditions.marks(projects);
     let of_workspaces = conditions.visible(grants).unwrap_or_else(|| "TRUE".to_owned());

@@ -104,6 +104,7 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("organization-memberships", memberships.ids()[0].clone()),
         ("teams", team.id()),
         ("authentication-tokens", "at-0000000000000000".to_owned()),
+        ("saved-filters", "sf-0000000000000000".to_owned()),
         ("agent-pools", pool.id()),
         ("subscriptions", organization.related("subscription").unwrap().to_owned()),
         ("terraform-versions", terraform),
