@@ -138,11 +138,26 @@ impl Area<'_> {
         };
         match self {
             Area::Home => vec![],
-            Area::Site => vec![("Users", "/admin/users".to_owned())],
             Area::Account => PLACES.iter().map(|(_, path, name)| (*name, (*path).to_owned())).collect(),
             Area::Organization(organization) => under(
                 format!("/app/{}", segment(organization)),
-                &[("Overview", ""), ("Workspaces", "/workspaces")],
+                &[
+                    ("Overview", ""),
+                    ("Workspaces", "/workspaces"),
+                    ("Projects", "/projects"),
+                    ("Settings", "/settings"),
+                ],
+            ),
+            Area::Site => under(
+                "/app/admin".to_owned(),
+                &[
+                    ("Health", ""),
+                    ("Runs", "/runs"),
+                    ("Organizations", "/organizations"),
+                    ("Users", "/users"),
+                    ("Versions", "/versions"),
+                    ("Settings", "/settings"),
+                ],
             ),
             Area::Workspace(organization, workspace) => under(
                 format!("/app/{}/workspaces/{}", segment(organization), segment(workspace)),
@@ -161,7 +176,7 @@ impl Area<'_> {
     fn crumbs(&self) -> Vec<(&str, String)> {
         match self {
             Area::Home => vec![],
-            Area::Site => vec![("Site admin", "/admin/users".to_owned())],
+            Area::Site => vec![("Site administration", "/app/admin".to_owned())],
             Area::Account => vec![("Account", PLACES[0].1.to_owned())],
             Area::Organization(organization) => {
                 vec![(organization, format!("/app/{}", segment(organization)))]
@@ -200,7 +215,7 @@ pub(crate) fn framed(visit: &Visit, frame: &Frame<'_>, body: &Markup) -> Markup 
                     }
                     @if let Some(session) = &visit.session {
                         div.who {
-                            @if session.site_admin { a href="/admin/users" { "Site admin" } }
+                            @if session.site_admin { a href="/app/admin" { "Site administration" } }
                             a href="/app/settings/tokens" { (session.username) }
                             form method="post" action="/sign-out" {
                                 (form_token(visit))
@@ -326,7 +341,7 @@ pub(crate) fn failure(
     .status(status)
 }
 
-fn describe(error: &Error, request_id: &str) -> (StatusCode, &'static str, String) {
+pub(crate) fn describe(error: &Error, request_id: &str) -> (StatusCode, &'static str, String) {
     let fixed = |status, title, why: &str| (status, title, why.to_owned());
     match error {
         Error::NotFound => fixed(

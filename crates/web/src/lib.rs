@@ -9,15 +9,17 @@
 //! `two_factor`, `sessions`, `people`.
 //! Why it is made like this is in `docs/adr/0005-pages-without-script.md`.
 
+mod admin;
 mod answer;
 mod assets;
 mod authorize;
 mod external;
 mod files;
+mod form;
 mod home;
 mod layout;
 mod live;
-mod organizations;
+mod organization;
 mod parts;
 mod password;
 mod people;
@@ -29,6 +31,5 @@ mod tokens;
 mod two_factor;
 mod visit;
 mod workspace;
-mod workspaces;
 
 pub use serve::{Needs, Route, fallback, router, routes};

@@ -5,11 +5,12 @@
 //! the strict headers of `answer`, refusals included.
 
 use crate::{
+    admin,
     answer::Answer,
-    assets, authorize, external, home, layout, live, organizations, password, people, run, sessions, sign_in,
+    assets, authorize, external, home, layout, live, organization, password, people, run, sessions, sign_in,
     tokens, two_factor,
     visit::{self, Refused, Visit},
-    workspace, workspaces,
+    workspace,
 };
 use axum::{
     Router,
@@ -148,6 +149,7 @@ pub fn routes() -> Vec<Route> {
         .page(Session, get.clone(), "/oauth/authorize", "web.authorize.show", authorize::show)
         .page(Session, post.clone(), "/oauth/authorize", "web.authorize.send", authorize::send)
         .page(Session, get.clone(), "/app", "web.home.show", home::show)
+        .page(Session, post.clone(), "/app/organizations", "web.organizations.create", home::create)
         .page(Session, get.clone(), "/app/settings/tokens", "web.tokens.show", tokens::show)
         .page(Session, post.clone(), "/app/settings/tokens", "web.tokens.send", tokens::create)
         .page(Session, post.clone(), "/app/settings/tokens/{id}/revoke", "web.token.revoke", tokens::revoke)
@@ -161,10 +163,9 @@ pub fn routes() -> Vec<Route> {
         .show("/app/settings/sessions", "web.sessions.show", sessions::show)
         .send("/app/settings/sessions/{id}/end", "web.session.end", sessions::end)
         .send("/app/settings/sessions/end-others", "web.sessions.end-others", sessions::end_others)
-        .show("/admin/users", "web.admin-users.show", people::show)
-        .send("/admin/users/{id}/impersonate", "web.admin-user.impersonate", people::impersonate)
+        .send("/app/admin/users/{user}/impersonate", "web.admin-user.impersonate", people::impersonate)
         .send("/impersonation/end", "web.impersonation.end", people::return_to_self);
-    let all = [organizations::routes, workspaces::routes, workspace::routes, run::routes, live::routes];
+    let all = [organization::routes, admin::routes, workspace::routes, run::routes, live::routes];
     all.into_iter().fold(table, |table, more| more(table)).0
 }
 

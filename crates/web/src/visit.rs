@@ -196,6 +196,16 @@ impl Visit {
         self.headers.contains_key("hx-request")
     }
 
+    /// What stands in a field of a form that is shown: what was typed, where it was sent and refused, else `stored`.
+    pub(crate) fn typed<'a>(&'a self, name: &str, stored: &'a str) -> &'a str {
+        self.form.iter().find(|(n, _)| n == name).map_or(stored, |(_, value)| value)
+    }
+
+    /// Whether a box of a form that is shown is ticked, likewise. A box that is not ticked is not sent.
+    pub(crate) fn ticked(&self, name: &str, stored: bool) -> bool {
+        if self.form.is_empty() { stored } else { !self.field(name).is_empty() }
+    }
+
     /// What a form made for this visitor carries, and nobody else can know.
     pub(crate) fn form_token(&self) -> String {
         self.app.hasher.hash(&form_text(&self.mark))

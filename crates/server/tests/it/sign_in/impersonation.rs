@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use testkit::{TestServer, on_both};
 
-const USERS: &str = "/admin/users";
+const USERS: &str = "/app/admin/users";
 
 async fn mona(server: &TestServer) -> String {
     let app = &server.assembled.app;

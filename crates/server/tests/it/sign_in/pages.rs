@@ -209,7 +209,7 @@ on_both! {
         let mut browser = Browser::new(&server.url, None);
         browser.get(&link).await.expect(200);
         browser.send(&link, &[]).await.expect(303);
-        assert!(browser.get("/app").await.expect(200).text.contains("<li>acme</li>"));
+        assert!(browser.get("/app").await.expect(200).text.contains("href=\"/app/acme\""));
     }
 
     async fn a_token_is_made_shown_once_and_revoked_by_its_owner_alone(server) {
