@@ -7,6 +7,12 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (version && detail.serverResponse?.includes(`data-version="${version}"`)) detail.shouldSwap = false;
 });
 
+// The same for parts that come together (`live::refresh`).
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+  const version = detail.target?.dataset?.part;
+  if (version && detail.fragment?.querySelector?.("[data-part]")?.dataset.part === version) detail.shouldSwap = false;
+});
+
 // A form with files shows how far it is, and what the server says of it in its place.
 document.addEventListener("htmx:xhr:progress", ({ target, detail }) => {
   const bar = target.querySelector?.("progress");
@@ -69,6 +75,7 @@ document.addEventListener("scroll", (event) => {
 }, true);
 document.addEventListener("change", (event) => { if (event.target.matches("[data-follow]")) toEnd(); });
 document.addEventListener("htmx:sseMessage", (event) => { if (event.target.matches("[data-log-live]")) toEnd(); });
+document.addEventListener("htmx:oobAfterSwap", toEnd);
 document.addEventListener("htmx:afterSettle", (event) => { if (event.target.querySelector?.("[data-log-live]")) toEnd(); });
 // A stream that begins again sends again what it has sent since the page was made.
 document.addEventListener("htmx:sseOpen", (event) => { if (event.target.matches("[data-log-live]")) event.target.replaceChildren(); });
@@ -76,7 +83,7 @@ toEnd();
 
 // A line that is there already is gone to without asking for the page again.
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-line], .line > a");
+  const link = event.target.closest("a[data-line], .printed > a");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const line = document.querySelector(link.hash);
   if (!line) return;

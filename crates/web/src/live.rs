@@ -77,7 +77,7 @@ pub(crate) fn part(visit: &Visit, id: &str, body: &Markup) -> Markup {
 
 /// A part that [`refresh`] brings up to date, unless it is of the `version` that is shown already.
 pub(crate) fn versioned(id: &str, version: &str, body: &Markup) -> Markup {
-    html! { div.live id=(id) data-version=(version) { (body) } }
+    html! { div.live id=(id) data-part=(version) { (body) } }
 }
 
 /// As [`versioned`], where another text is another version.
@@ -91,7 +91,7 @@ pub(crate) fn by_content(id: &str, body: &Markup) -> Markup {
 pub(crate) fn refresh(address: &str, ids: &[&str]) -> Markup {
     let parts: Vec<String> = ids.iter().chain(&["refresh"]).map(|id| format!("#{id}")).collect();
     html! {
-        div #refresh data-version=(address) hx-get=(address) hx-trigger="sse:changed" hx-swap="none"
+        div #refresh data-part=(address) hx-get=(address) hx-trigger="sse:changed" hx-swap="none"
             hx-select-oob=(parts.join(",")) {}
     }
 }

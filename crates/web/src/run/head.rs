@@ -154,8 +154,9 @@ pub(super) fn actions(visit: &Visit, base: &str, run: &Run, typed: &str) -> Mark
                 @if let Some((first, _)) = offered.first() {
                     form #run-actions method="post" action={ (base) "/" (first) } {
                         (form_token(visit))
-                        input #action-comment name="comment" value=(typed) maxlength="4000" autocomplete="off" hx-preserve="true"
-                            placeholder="Comment (optional)" aria-label="Comment (optional)";
+                        // Of many lines, so that Enter in it confirms nothing.
+                        textarea #action-comment name="comment" rows="1" maxlength="4000" hx-preserve="true"
+                            placeholder="Comment (optional)" aria-label="Comment (optional)" { (typed) }
                         div.buttons {
                             @for (action, words) in &offered {
                                 button type="submit" formaction={ (base) "/" (action) } class=(look(action)) { (words) }

@@ -109,7 +109,7 @@ impl Lines {
         html! {
             @for index in range {
                 @let number = index + 1;
-                div.line id={ "L" (number) } {
+                div.printed id={ "L" (number) } {
                     a href={ (link) (number) "#L" (number) } { (number) }
                     span { (ansi::show(&mut style, self.get(index))) }
                 }
@@ -179,6 +179,11 @@ pub(super) async fn of_phase(visit: &Visit, phase: &Seen<Phase>, raw: bool) -> R
         // It is known under its name before it is whole, so that there is one.
         let more = grow(visit, phase, &lines, from);
         tokio::time::timeout(PATIENCE, more).await.unwrap_or(Ok(()))?;
+        // One that was begun anew, and is shorter than what was known of it.
+        if phase.is_over() && !lock(&lines).done {
+            *lock(&lines) = Lines::new(raw);
+            grow(visit, phase, &lines, 0).await?;
+        }
         let weight = lock(&lines).text.len();
         LOGS.keep(&key, lines.clone(), weight);
     }
@@ -187,7 +192,8 @@ pub(super) async fn of_phase(visit: &Visit, phase: &Seen<Phase>, raw: bool) -> R
 
 /// Adds what there is of the log from an offset on; where there is nothing yet, waits for it for a while.
 async fn grow(visit: &Visit, phase: &Seen<Phase>, lines: &Shared, from: usize) -> Result<()> {
-    let url = phase.log_read_url.as_ref().ok_or(Error::NotFound)?;
+    let url = phase.log_read_url.as_deref().ok_or(Error::NotFound)?;
+    let url = url.strip_prefix(&visit.app.settings.url).unwrap_or(url);
     let bytes = visit.bytes(&format!("{url}?offset={from}")).await?;
     lock(lines).take(from, &bytes);
     Ok(())
@@ -242,7 +248,7 @@ mod tests {
         let shown = lines.show(1..2, "?line=").into_string();
         assert_eq!(
             shown,
-            "<div class=\"line\" id=\"L2\"><a href=\"?line=2#L2\">2</a><span><span class=\"k1\">c</span>d</span></div>"
+            "<div class=\"printed\" id=\"L2\"><a href=\"?line=2#L2\">2</a><span><span class=\"k1\">c</span>d</span></div>"
         );
         assert!(!lines.done);
     }

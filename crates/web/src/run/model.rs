@@ -132,6 +132,10 @@ impl Phase {
         self.status == "running"
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.status.as_str(), "finished" | "errored" | "canceled" | "unreachable")
+    }
+
     /// Whether there is a log of it, or will be.
     pub(super) fn has_log(&self) -> bool {
         self.log_read_url.is_some() && !matches!(self.status.as_str(), "pending" | "unreachable")

@@ -1,6 +1,6 @@
 //! The pages of a run.
 
-use crate::sign_in::{Browser, PASSWORD, admin};
+use crate::sign_in::{self, Browser, admin};
 use serde_json::json;
 use testkit::{Api, TestServer, archive, on_both};
 
@@ -60,10 +60,7 @@ async fn member(server: &TestServer, ws: &str, level: &str) -> Browser {
     let team = admin.team("acme", level, ws, level).await;
     let address = format!("{level}@example.com");
     let username = admin.invite("acme", &address, &[&team]).await;
-    accounts::people::set_password(&server.assembled.app, &username, &PASSWORD.into()).await.unwrap();
-    let mut browser = Browser::new(&server.url, None);
-    browser.sign_in(&username, PASSWORD).await.expect(303);
-    browser
+    sign_in::of(server, &username).await
 }
 
 /// A page's text without marks, each word apart.
@@ -101,6 +98,9 @@ on_both! {
         says(&shown, &["region (known after apply)", "admin started the run"]);
         assert!(shown.contains("**4 to add, 0 to change, 0 to destroy**"), "it can be copied as Markdown");
         assert!(!shown.contains("web-0"), "attributes are loaded when they are asked for");
+        let again = browser.get(&format!("{page}?without=work")).await.expect(200).text;
+        assert!(shown.contains("id=\"work\" data-part=\"plan\""), "{shown}");
+        assert!(!again.contains("id=\"work\""), "a plan that is shown is not asked for again");
 
         let opened = browser.get(&format!("{page}/plan/module.app.terraform_data.server%5B0%5D")).await.expect(200).text;
         says(&opened, &["module.app.terraform_data.server[0]", "+ name \"web-0\"", "+ network (known after apply)"]);
