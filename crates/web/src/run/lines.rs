@@ -23,6 +23,10 @@ const STX: u8 = 0x02;
 const ETX: u8 = 0x03;
 /// How long a page waits for the newest part of a log that grows.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Longer than the API holds a read of a log that has nothing to say.
+const HELD: Duration = Duration::from_secs(60);
+/// Bytes from which on finding the lines is no work for a serving thread.
+const LARGE: usize = 256 << 10;
 
 /// A log in lines.
 #[derive(Debug, Default)]
@@ -176,13 +180,11 @@ pub(super) async fn of_phase(visit: &Visit, phase: &Seen<Phase>, raw: bool) -> R
         (lines.done, lines.seen.saturating_sub(1))
     };
     if !done {
-        // It is known under its name before it is whole, so that there is one.
-        let more = grow(visit, phase, &lines, from);
-        tokio::time::timeout(PATIENCE, more).await.unwrap_or(Ok(()))?;
+        grow(visit, phase, &lines, from, PATIENCE).await?;
         // One that was begun anew, and is shorter than what was known of it.
         if phase.is_over() && !lock(&lines).done {
             *lock(&lines) = Lines::new(raw);
-            grow(visit, phase, &lines, 0).await?;
+            grow(visit, phase, &lines, 0, PATIENCE).await?;
         }
         let weight = lock(&lines).text.len();
         LOGS.keep(&key, lines.clone(), weight);
@@ -190,13 +192,24 @@ pub(super) async fn of_phase(visit: &Visit, phase: &Seen<Phase>, raw: bool) -> R
     Ok(lines)
 }
 
-/// Adds what there is of the log from an offset on; where there is nothing yet, waits for it for a while.
-async fn grow(visit: &Visit, phase: &Seen<Phase>, lines: &Shared, from: usize) -> Result<()> {
+/// Adds what there is of the log from an offset on; where there is nothing yet, waits for it for so long at most.
+async fn grow(
+    visit: &Visit,
+    phase: &Seen<Phase>,
+    lines: &Shared,
+    from: usize,
+    patience: Duration,
+) -> Result<()> {
     let url = phase.log_read_url.as_deref().ok_or(Error::NotFound)?;
     let url = url.strip_prefix(&visit.app.settings.url).unwrap_or(url);
-    let bytes = visit.bytes(&format!("{url}?offset={from}")).await?;
-    lock(lines).take(from, &bytes);
-    Ok(())
+    let path = format!("{url}?offset={from}");
+    let Ok(bytes) = tokio::time::timeout(patience, visit.bytes(&path)).await else { return Ok(()) };
+    let (bytes, lines) = (bytes?, lines.clone());
+    if bytes.len() < LARGE {
+        lock(&lines).take(from, &bytes);
+        return Ok(());
+    }
+    tokio::task::spawn_blocking(move || lock(&lines).take(from, &bytes)).await.map_err(Error::internal)
 }
 
 /// Waits until a log has more than so many lines, or is done, or for a while.
@@ -213,7 +226,7 @@ pub(super) async fn more_than(
         }
         lines.seen
     };
-    grow(visit, phase, lines, from).await
+    grow(visit, phase, lines, from, HELD).await
 }
 
 #[cfg(test)]
