@@ -52,7 +52,7 @@ fn below(visit: &Visit, place: &str, title: &str, body: &Markup) -> Answer {
 /// The field to search in a list.
 fn search(action: &str, text: &str, by: &str, more: &Markup) -> Markup {
     html! {
-        form.filters method="get" action=(action) role="search" {
+        form.list-filters method="get" action=(action) role="search" {
             input.grow type="search" name="q" value=(text) placeholder=(by) aria-label=(by) data-search;
             (more)
             button.quiet type="submit" { "Search" }

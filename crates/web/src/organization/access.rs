@@ -71,7 +71,7 @@ async fn show(visit: Visit) -> Result<Answer> {
     let body = html! {
         section.panel {
             p.muted { "What each may really do: the sum of what they hold through teams. Open a cell to see where it comes from." }
-            form.filters #access-filter method="get" action=(base) {
+            form.list-filters #access-filter method="get" action=(base) {
                 select name="subject" aria-label="Rows" {
                     option value="teams" { "Teams" }
                     option value="users" selected[subject == "users"] { "People" }

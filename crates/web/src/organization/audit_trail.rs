@@ -145,7 +145,7 @@ async fn read(visit: &Visit, asked: &str, number: i64) -> Result<Trail> {
 fn filters(visit: &Visit) -> Markup {
     let text = |name: &str| visit.query(name).unwrap_or_default();
     html! {
-        form.filters #audit-filter method="get" action=(page(visit, "/settings/audit-trail")) {
+        form.list-filters #audit-filter method="get" action=(page(visit, "/settings/audit-trail")) {
             @for (field, _, name) in FILTERS {
                 input name=(field) value=(text(field)) placeholder=(name) aria-label=(name) autocomplete="off" spellcheck="false";
             }
@@ -170,7 +170,7 @@ fn row(visit: &Visit, entry: &Entry) -> Markup {
                     span.muted.when { @if let Some(at) = Timestamp::parse(&entry.timestamp) { (moment(visit.app.now(), at)) } }
                 }
                 (changes(meta.before.as_ref(), meta.after.as_ref()))
-                dl.facts {
+                dl.entry-facts {
                     dt { "When" } dd { (entry.timestamp) }
                     @if let Some(id) = &entry.auth.accessor_id { dt { "Who" } dd { code { (id) } } }
                     @if let Some(address) = &meta.address { dt { "From" } dd { code { (address) } } }
@@ -196,7 +196,7 @@ fn changes(before: Option<&Value>, after: Option<&Value>) -> Markup {
     names.retain(|name| !["id", "type"].contains(&name.as_str()) && !name.starts_with("links."));
     html! {
         @if !names.is_empty() {
-            table.diff {
+            table.was-is {
                 thead { tr { th scope="col" { "Attribute" } th scope="col" { "Before" } th scope="col" { "After" } } }
                 tbody { @for name in names { tr {
                     th scope="row" { (name.strip_prefix("attributes.").unwrap_or(name)) }

@@ -148,7 +148,7 @@ fn numbers(visit: &Visit, statistics: &Statistics) -> Markup {
     html! {
         nav.numbers aria-label="Runs by where they stand" {
             @for (id, name, number, class) in all {
-                a href={ (visit.uri.path()) "#" (id) } class={ "number " (if number > 0 { class } else { "" }) } {
+                a href={ (visit.uri.path()) "#" (id) } class={ "at-a-glance " (if number > 0 { class } else { "" }) } {
                     strong { (number) } span { (name) }
                 }
             }

@@ -43,7 +43,7 @@ impl<'a> Sided<'a> {
         let base = format!("/app/{}/settings", segment(&organization.name));
         let beside = html! {
             div.sided {
-                nav.side aria-label="Settings" {
+                nav.settings-nav aria-label="Settings" {
                     @for (name, path, _) in PARTS.iter().filter(|(.., seen)| seen(&organization.permissions)) {
                         a href={ (base) (path) } aria-current=[(*name == self.part).then_some("page")] { (name) }
                     }

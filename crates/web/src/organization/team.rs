@@ -207,7 +207,7 @@ fn organization_access(visit: &Visit, team: &Seen<Team>) -> Markup {
             } @else if team.permissions.can_update_organization_access {
                 form method="post" action=(of_team(visit, "/access")) {
                     (form_token(visit))
-                    div.ticks.two { @for (flag, name, what) in FLAGS.iter().chain([&SECRET]) { (tick(visit, flag, name, what, has(flag))) } }
+                    div.boxes.two { @for (flag, name, what) in FLAGS.iter().chain([&SECRET]) { (tick(visit, flag, name, what, has(flag))) } }
                     div.buttons { button type="submit" { "Save organization access" } }
                 }
             } @else {

@@ -80,9 +80,9 @@ async fn answer(visit: &Visit, above: &Markup) -> Result<Answer> {
                     (Field::new("email", "Email").kind("email").hint("An address without an account gets one. The operator makes a link to sign in: ferroform user link NAME.").input(visit))
                     fieldset {
                         legend { "Teams" }
-                        div.ticks {
+                        div.boxes {
                             @for team in &teams.many::<Team>()? {
-                                label.choice {
+                                label.one-box {
                                     input type="checkbox" name="team" value=(team.id) checked[visit.fields("team").contains(&&*team.id)];
                                     (team.name)
                                 }

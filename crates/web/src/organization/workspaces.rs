@@ -222,7 +222,7 @@ async fn answer(visit: &Visit, filter: &Filter, above: &Markup) -> Result<Answer
 fn controls(visit: &Visit, filter: &Filter, projects: &[Seen<Named>]) -> Markup {
     let base = page(visit, "/workspaces");
     html! {
-        form.filters #filter-form method="get" action=(base) role="search" hx-get=(base)
+        form.list-filters #filter-form method="get" action=(base) role="search" hx-get=(base)
             hx-trigger="input delay:150ms, submit" hx-select="#workspaces" hx-target="#workspaces" hx-swap="outerHTML"
             hx-select-oob="#chips" hx-push-url="true" {
             input.grow type="search" name="q" value=(filter.search) placeholder="Search by name ( / )"
@@ -326,7 +326,7 @@ fn list(visit: &Visit, filter: &Filter, found: &Found) -> Result<Markup> {
                     @let run = workspace.related("current-run").and_then(|id| runs.get(id));
                     li {
                         a href=(format!("{base}/{}", segment(&workspace.name))) data-item { (workspace.name) }
-                        span.standing {
+                        span.row-state {
                             @if workspace.locked { span.badge { "Locked" } }
                             @match run {
                                 Some(run) => (parts::badge(&run.status)),

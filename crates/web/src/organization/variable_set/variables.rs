@@ -104,9 +104,9 @@ fn fields(visit: &Visit, form: &str, variable: Option<&Variable>) -> Markup {
             .hint(if is(|v| v.sensitive) { "It is sensitive and not shown. What is left empty stays as it is." } else { "" }).area(visit, 2))
         (Field::new("category", "Category").of(form).value(text(|v| &v.category)).select(visit, &CATEGORIES))
         (Field::new("description", "Description").of(form).value(text(|v| v.description.as_deref().unwrap_or_default())).optional().input(visit))
-        div.ticks {
-            label.choice { input type="checkbox" name="hcl" value="true" checked[visit.ticked("hcl", is(|v| v.hcl))]; "HCL: a list, a map, a number" }
-            label.choice { input type="checkbox" name="sensitive" value="true" checked[visit.ticked("sensitive", is(|v| v.sensitive))]; "Sensitive: shown to nobody again" }
+        div.boxes {
+            label.one-box { input type="checkbox" name="hcl" value="true" checked[visit.ticked("hcl", is(|v| v.hcl))]; "HCL: a list, a map, a number" }
+            label.one-box { input type="checkbox" name="sensitive" value="true" checked[visit.ticked("sensitive", is(|v| v.sensitive))]; "Sensitive: shown to nobody again" }
         }
         div.buttons { button type="submit" { @if variable.is_some() { "Save variable" } @else { "Add variable" } } }
     }
