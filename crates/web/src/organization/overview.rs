@@ -288,9 +288,6 @@ fn estimate(run: &Run, waiting: &Waiting, statistics: &Statistics) -> Option<Str
         }
         _ => return None,
     };
-    Some(format!(
-        "Runs here took {} on average: about {} to go.",
-        seconds(usual),
-        seconds(usual * before as f64)
-    ))
+    let left = (usual * before as f64).max(1.0);
+    Some(format!("About {} to go: runs here took {} on average.", seconds(left.round()), seconds(usual)))
 }
