@@ -4,11 +4,12 @@
 //! compiler and the package registries. Whatever it starts (a PostgreSQL, a server) ends with it, however it ends.
 //!
 //! Reading order: [`lifeline`] (why nothing is left behind), [`postgres`], [`server`], [`engines`], then the commands
-//! [`test`], [`demo`], [`bench`] and [`conformance`], which tell what they do through [`steps`].
+//! [`test`], [`demo`], [`bench`], [`browser`] and [`conformance`], which tell what they do through [`steps`].
 #![expect(clippy::print_stdout, reason = "these are terminal commands; what they print is what they are for")]
 
 pub mod api;
 pub mod bench;
+pub mod browser;
 pub mod build;
 pub mod conformance;
 pub mod demo;

