@@ -70,7 +70,7 @@ pub(super) async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Ans
     }
     let search = visit.query("q").unwrap_or_default();
     // As the API writes addresses.
-    let asked = search.replace("module.", "");
+    let asked = search.to_lowercase().replace("module.", "");
     let page: u32 = visit.query("page").and_then(|page| page.parse().ok()).unwrap_or(1);
     let resources =
         at.api(&format!("/resources?page%5Bsize%5D=50&page%5Bnumber%5D={page}&q={}", segment(&asked)));
