@@ -50,6 +50,8 @@ struct Resource {
 #[serde(rename_all = "kebab-case")]
 struct Configuration {
     status: String,
+    speculative: bool,
+    provisional: bool,
     created_at: String,
 }
 
@@ -63,11 +65,21 @@ async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Answer> {
     let current = at.workspace.related("current-configuration-version");
     let current: Option<Seen<Configuration>> =
         current.map(|id| at.found.included("configuration-versions", id)).transpose()?.flatten();
-    let uploaded = current.filter(|one| one.status == "uploaded");
+    let uploaded = match current {
+        // The API falls back to the newest that can be used, too.
+        Some(current) if current.status != "uploaded" => newest_uploaded(visit, &at).await?,
+        current => current,
+    };
     let addresses = addresses(visit, &at).await?;
     let body =
         html! { div #new-run { (refused(refusal)) (form(visit, &at, uploaded.as_ref(), &addresses)) } };
     Ok(answered(at.within(visit, "Runs", "Start new run", &body), refusal))
+}
+
+async fn newest_uploaded(visit: &Visit, at: &At) -> Result<Option<Seen<Configuration>>> {
+    let found = visit.read(&at.api("/configuration-versions?page%5Bsize%5D=100")).await?;
+    let usable = |one: &Seen<Configuration>| one.status == "uploaded" && !one.speculative && !one.provisional;
+    Ok(found.many::<Configuration>()?.into_iter().find(usable))
 }
 
 async fn addresses(visit: &Visit, at: &At) -> Result<Vec<String>> {
@@ -307,10 +319,20 @@ async fn upload(visit: &Visit, at: &At, speculative: bool) -> Result<String> {
     } } });
     let version = visit.change(Method::POST, &at.api("/configuration-versions"), &body).await?;
     let url = version["data"]["attributes"]["upload-url"].as_str().unwrap_or_default().to_owned();
-    visit.upload(&url, files::body_of(&archive).await?).await?;
+    visit.upload(&url, files::body_of(&archive).await?).await.map_err(explained)?;
     // Removing a folder of many files takes a while.
     tokio::task::spawn_blocking(move || drop(folder)).await.map_err(Error::internal)?;
     id_of(&version)
+}
+
+/// The API says what is wrong with an archive in the words of those who make archives.
+fn explained(error: Error) -> Error {
+    match error {
+        Error::Unprocessable(why) => Error::Unprocessable(format!(
+            "This is no configuration that can be taken ({why}). An archive must be a .tar.gz of the folder's content."
+        )),
+        other => other,
+    }
 }
 
 fn nothing_chosen() -> Error {

@@ -155,6 +155,11 @@ on_both! {
         let shown = browser.send_files(&path, &[("configuration", "current"), ("variables", "what")], &[]).await;
         sees(&shown.expect(422), &["write it as name", "what</textarea>"]);
         assert!(api.get(&format!("/workspaces/{workspace}/runs")).await.ids().is_empty());
+        // What was refused hides nothing that can be used.
+        let usable = api.uploaded(&workspace, archive(&[("main.tf", "")])).await;
+        browser.get(&path).await.expect(200);
+        browser.send_files(&path, &[("configuration", "archive")], &broken).await.expect(422);
+        sees(&browser.get(&path).await.expect(200), &["The current one", &usable]);
 
         // A form with files holds its token like any other, and before its files.
         browser.get("/app/settings/tokens").await.expect(200);
