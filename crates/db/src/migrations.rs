@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "feature sets", include_str!("../../../migrations/0008_feature_sets.sql")),
     (9, "lists", include_str!("../../../migrations/0009_lists.sql")),
     (10, "statistics", include_str!("../../../migrations/0010_statistics.sql")),
+    (11, "safeguards", include_str!("../../../migrations/0011_safeguards.sql")),
 ];
 
 /// Brings the schema up to date: each migration in its own transaction, recorded in `schema_migrations`.

@@ -168,6 +168,13 @@ impl Jobs {
         logs.drop_oldest();
     }
 
+    /// Forgets a complete log that is kept no longer.
+    pub fn drop_log(&self, phase_id: &str) {
+        let mut logs = self.logs.lock().expect(LOCK);
+        logs.finished.retain(|(id, _)| id != phase_id);
+        logs.by_phase.remove(phase_id);
+    }
+
     /// Wakes those who wait for a change of a run.
     pub fn changed(&self, run: &RunId) {
         if let Some(watchers) = self.watchers.lock().expect(LOCK).remove(run) {

@@ -3,13 +3,14 @@
 //! Reading order: [`life`] (what may happen to one run), [`queue`] (which run is next), [`runs`] (how an event is
 //! stored), [`create`] (how a run is made), `operations` (runs that are no plans), [`scheduler`] (who decides when),
 //! [`jobs`] and [`executor`] (who does the work), `identity` (how a run proves who it is), then the resources of the API:
-//! [`configuration_versions`], [`document`], [`actions`], [`plans`], [`events`], [`comments`], [`logs`], [`run_triggers`],
-//! [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`readme`], [`admin_runs`],
+//! [`configuration_versions`], [`document`], [`actions`], [`plans`], [`backing_data`], [`events`], [`comments`], [`logs`],
+//! [`run_triggers`], [`auto_destroy`], [`retention`], [`plan_exports`], [`queries`], [`readme`], [`admin_runs`],
 //! [`statistics`].
 
 pub mod actions;
 pub mod admin_runs;
 pub mod auto_destroy;
+pub mod backing_data;
 pub mod comments;
 pub mod configuration_versions;
 pub mod create;
@@ -42,6 +43,7 @@ pub fn routes() -> Routes {
         .and(document::routes())
         .and(actions::routes())
         .and(plans::routes())
+        .and(backing_data::routes())
         .and(logs::routes())
         .and(events::routes())
         .and(comments::routes())

@@ -114,7 +114,14 @@ async fn ended(
             let gzip = blobs::read(app, blob).await?;
             blobs::blocking(move || LiveLog::stored(&gzip).map_err(Error::internal)).await?
         }
-        None => LiveLog::stored(&[]).map_err(Error::internal)?,
+        None => {
+            // Not an empty log, where somebody has deleted it.
+            let sql = "SELECT phase_id FROM deleted_run_data WHERE phase_id = $1";
+            if app.db.one::<(String,)>(sql, args![phase_id]).await?.is_some() {
+                return Err(Error::NotFound);
+            }
+            LiveLog::stored(&[]).map_err(Error::internal)?
+        }
     };
     let (part, _) = log.read(offset, limit);
     app.area::<Jobs>().keep_log(phase_id, Arc::new(log));

@@ -2,10 +2,11 @@
 //! versions.
 //!
 //! Never of what is current, nor of what an unfinished run needs. A workspace's policy goes before its organization's, also
-//! when it forbids deleting. Rows stay, and say that their bytes are gone. Exports of plans live for an hour, by no policy.
+//! when it forbids deleting. Rows stay, and say that their bytes are gone. By no policy, exports of plans live for an hour,
+//! and what was deleted of plans and applies for now for some days ([`backing_data`]).
 //! Source: the Data Retention Policies API.
 
-use crate::{configuration_versions, plan_exports, runs};
+use crate::{backing_data, configuration_versions, plan_exports, runs};
 use accounts::retention::DataRetention;
 use db::{FromRow, args};
 use http_api::{App, Error, Result};
@@ -20,6 +21,7 @@ const DAY: i64 = 24 * 3600;
 /// Deletes all that is old enough now.
 pub async fn sweep(app: &App) -> Result<()> {
     plan_exports::expire(app).await?;
+    backing_data::expire(app).await?;
     let policies: Vec<(String,)> = app
         .db
         .all(

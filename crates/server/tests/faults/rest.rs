@@ -16,6 +16,8 @@ const GRACE: Duration = Duration::from_secs(3600);
 /// Every object that a row may name, as a subquery.
 const NAMED: &str = "SELECT blob_id AS id FROM configuration_versions UNION SELECT blob_id FROM state_versions
     UNION SELECT json_blob_id FROM state_versions
+    UNION SELECT log_id FROM deleted_run_data UNION SELECT json_id FROM deleted_run_data
+    UNION SELECT redacted_id FROM deleted_run_data
     UNION SELECT plan_log_id FROM runs UNION SELECT plan_json_id FROM runs UNION SELECT plan_redacted_id FROM runs
     UNION SELECT kept_id FROM runs UNION SELECT apply_log_id FROM runs UNION SELECT snapshot_id FROM runs";
 

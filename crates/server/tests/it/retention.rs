@@ -129,6 +129,70 @@ on_both! {
         admin.patch(&format!("/workspaces/{ws}/state-versions"), back).await.expect(422);
     }
 
+    async fn logs_and_json_of_plans_and_applies_are_deleted_for_now_and_for_good(server) {
+        let admin = server.admin();
+        admin.organization("acme").await;
+        let ws = admin.workspace("acme", "demo", json!({ "auto-apply": true })).await;
+        admin.uploaded(&ws, archive(&[("main.tf", CHANGE)])).await;
+        let run = admin.run(&ws, json!({})).await;
+        admin.wait(&run, &["applied"]).await;
+        let found = admin.get(&format!("/runs/{run}")).await;
+        let path = |phase: &str| format!("/{}/{}", if phase == "plan" { "plans" } else { "applies" }, found.related(phase).unwrap());
+        let export = json!({ "data": { "attributes": { "data-type": "sentinel-mock-bundle-v0" },
+            "relationships": { "plan": { "data": { "type": "plans", "id": found.related("plan") } } } } });
+        let export = admin.post("/plan-exports", export).await.expect(201).id();
+        let writer = server.with_token(&admin.team_token("acme", "managers", &ws, "admin").await);
+        for (phase, objects) in [("plan", 4), ("apply", 1)] {
+            let path = path(phase);
+            let act = |api: &Api, action: &str| {
+                let (api, path) = (api.clone(), format!("{path}/actions/{action}-backing-data"));
+                async move { api.post(&path, json!({})).await }
+            };
+            let log = admin.get(&path).await.attribute("log-read-url").as_str().unwrap().to_owned();
+            let anyone = server.anonymous();
+            let whole = anyone.get(&log).await.expect(200).bytes;
+            assert!(whole.len() > 20);
+            let before = blobs(server).await;
+            act(&writer, "soft-delete").await.expect(404);
+            act(&admin, "permanently-delete").await.expect(400);
+            assert!(act(&admin, "restore").await.expect(400).error().contains("not deleted"));
+            act(&admin, "soft-delete").await.expect(204);
+            anyone.get(&log).await.expect(404);
+            act(&admin, "soft-delete").await.expect(400);
+            if phase == "plan" {
+                for part in ["json-output", "json-output-redacted"] {
+                    admin.get(&format!("{path}/{part}")).await.expect(404);
+                }
+            }
+            assert_eq!(blobs(server).await, before, "still restorable");
+            act(&admin, "restore").await.expect(204);
+            assert_eq!(anyone.get(&log).await.expect(200).bytes, whole);
+            if phase == "plan" {
+                admin.get(&format!("{path}/json-output")).await.expect(307);
+            }
+            act(&admin, "soft-delete").await.expect(204);
+            act(&admin, "permanently-delete").await.expect(204);
+            assert_eq!(blobs(server).await, before - objects);
+            act(&admin, "restore").await.expect(400);
+            anyone.get(&log).await.expect(404);
+            admin.get(&path).await.expect(200);
+        }
+        admin.get(&format!("/plan-exports/{export}/download")).await.expect(404);
+
+        // What waits too long goes by itself.
+        let other = admin.run(&ws, json!({})).await;
+        let plan = admin.get(&format!("/runs/{other}")).await.related("plan").unwrap().to_owned();
+        admin.wait(&other, &["planned_and_finished"]).await;
+        admin.post(&format!("/plans/{plan}/actions/soft-delete-backing-data"), json!({})).await.expect(204);
+        let before = blobs(server).await;
+        sweep(server).await;
+        assert_eq!(blobs(server).await, before);
+        server.assembled.app.env.advance(31 * DAY);
+        sweep(server).await;
+        assert_eq!(blobs(server).await, before - 3);
+        admin.post(&format!("/plans/{plan}/actions/restore-backing-data"), json!({})).await.expect(400);
+    }
+
     async fn a_plan_is_exported_as_mocks_that_are_there_for_an_hour(server) {
         let admin = server.admin();
         admin.organization("acme").await;

@@ -52,6 +52,9 @@ pub(crate) async fn remove(tx: &mut Tx, workspace: &Workspace) -> Result<()> {
            UNION SELECT deleted_blob_id FROM state_versions WHERE workspace_id = $1
            UNION SELECT deleted_json_blob_id FROM state_versions WHERE workspace_id = $1
            UNION SELECT e.blob_id FROM plan_exports e JOIN runs r ON r.id = e.run_id WHERE r.workspace_id = $1
+           UNION SELECT d.log_id FROM deleted_run_data d JOIN runs r ON r.id = d.run_id WHERE r.workspace_id = $1
+           UNION SELECT d.json_id FROM deleted_run_data d JOIN runs r ON r.id = d.run_id WHERE r.workspace_id = $1
+           UNION SELECT d.redacted_id FROM deleted_run_data d JOIN runs r ON r.id = d.run_id WHERE r.workspace_id = $1
            UNION SELECT plan_log_id FROM runs WHERE workspace_id = $1
            UNION SELECT plan_json_id FROM runs WHERE workspace_id = $1
            UNION SELECT plan_redacted_id FROM runs WHERE workspace_id = $1
