@@ -225,7 +225,7 @@ impl Ended<'_> {
         let first = move || {
             let key = collect.schemas_key(&engine)?;
             let Some(schemas) = runner.config.schemas.get(&key) else { return Ok((Err(key), collect)) };
-            collect.artifacts(&runner.config, &schemas).map(|artifacts| (Ok(artifacts), collect))
+            collect.artifacts(&runner.config, &schemas, key).map(|artifacts| (Ok(artifacts), collect))
         };
         let (result, collect) = spawn_blocking(first).await.map_err(|error| error.to_string())??;
         let key = match result {
@@ -239,7 +239,7 @@ impl Ended<'_> {
             if let Err(error) = runner.config.schemas.put(&key, &schemas) {
                 tracing::warn!(%error, "provider schemas could not be cached");
             }
-            collect.artifacts(&runner.config, &schemas)
+            collect.artifacts(&runner.config, &schemas, key)
         };
         spawn_blocking(second).await.map_err(|error| error.to_string())?
     }
@@ -307,7 +307,12 @@ impl Collect {
         Err(format!("the providers' schemas cannot be printed. {}", String::from_utf8_lossy(&said)))
     }
 
-    fn artifacts(&self, config: &RunnerConfig, schemas: &[u8]) -> Result<PlanArtifacts, String> {
+    fn artifacts(
+        &self,
+        config: &RunnerConfig,
+        schemas: &[u8],
+        schemas_key: String,
+    ) -> Result<PlanArtifacts, String> {
         let phase = self.phase()?;
         let plan_json = phase
             .read(&["show.out"], config.artifact_bytes)
@@ -329,6 +334,7 @@ impl Collect {
             kept,
             generated_configuration: self.generated,
             engine_version: self.engine_version.clone(),
+            schemas_key,
         })
     }
 

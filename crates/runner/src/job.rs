@@ -247,6 +247,8 @@ pub struct PlanArtifacts {
     pub generated_configuration: bool,
     /// The engine's version, as `1.11.4`.
     pub engine_version: String,
+    /// Under which the providers' schemas are kept for a while: [`crate::runner::Runner::schemas`].
+    pub schemas_key: String,
 }
 
 impl std::fmt::Debug for PlanArtifacts {

@@ -91,6 +91,12 @@ impl Runner {
         Ok(Self { inner: Arc::new(Inner { config, watcher: Watcher::new()? }) })
     }
 
+    /// The providers' schemas of a plan, as the engine printed them, by [`crate::job::PlanArtifacts::schemas_key`]; none where
+    /// they had to make room for others.
+    pub fn schemas(&self, key: &str) -> Option<Vec<u8>> {
+        self.inner.config.schemas.get(key)
+    }
+
     /// The engines from which a job's is chosen.
     pub fn engines(&self) -> &Engines {
         &self.inner.config.engines

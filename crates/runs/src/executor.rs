@@ -548,6 +548,7 @@ impl Finished<'_> {
                 if let Some(plan) = self.plan() {
                     run.results.generated_configuration = plan.generated_configuration;
                     run.results.engine_version = Some(plan.engine_version.clone());
+                    run.results.schemas_key = Some(plan.schemas_key.clone());
                 }
                 if let Outcome::Operated(operated) = self.outcome {
                     run.results.engine_version = Some(operated.engine_version.clone());

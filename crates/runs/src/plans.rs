@@ -4,12 +4,16 @@
 
 use crate::{
     document::{timestamps, workspaces_of},
+    jobs::Jobs,
     life::Counts,
     logs, plan_exports,
     runs::{self, COLUMNS, Row, Run},
 };
 use authz::{Actor, Granted, Grants, WorkspacePermission, perm};
-use axum::http::{Method, StatusCode};
+use axum::{
+    body::Body,
+    http::{Method, StatusCode},
+};
 use db::{Arg, args};
 use http_api::{App, Cx, Error, Linkage, Reply, Resource, Result, Routes, blobs, include::Loaders};
 use serde_json::json;
@@ -25,6 +29,7 @@ pub fn routes() -> Routes {
         .op(Method::GET, "/plans/{id}", "runs.plans.read", read_plan)
         .op(Method::GET, "/plans/{id}/json-output", "runs.plans.json", plan_json)
         .op(Method::GET, "/plans/{id}/json-output-redacted", "runs.plans.redacted-json", redacted_json)
+        .op(Method::GET, "/plans/{id}/json-schema", "runs.plans.json-schema", json_schema)
         .op(Method::GET, "/runs/{id}/plan", "runs.plans.read-of-run", read_plan)
         .op(Method::GET, "/runs/{id}/plan/json-output", "runs.plans.json-of-run", plan_json)
         .op(
@@ -33,11 +38,18 @@ pub fn routes() -> Routes {
             "runs.plans.redacted-json-of-run",
             redacted_json,
         )
+        .op(Method::GET, "/runs/{id}/plan/json-schema", "runs.plans.json-schema-of-run", json_schema)
         .op(Method::GET, "/runs/{id}/apply", "runs.applies.read-of-run", read_apply)
         .op(Method::GET, "/applies/{id}", "runs.applies.read", read_apply)
         .op(Method::GET, "/applies/{id}/errored-state", "runs.applies.errored-state", errored_state)
         .op(Method::GET, "/runs/{id}/exec-file", "runs.exec-files.read", exec_file)
         .signed(Method::GET, "/_object/plan-json/{token}", "runs.plans.json-content", json_content)
+        .signed(
+            Method::GET,
+            "/_object/plan-schemas/{token}",
+            "runs.plans.json-schema-content",
+            schema_content,
+        )
         .signed(
             Method::GET,
             "/_object/errored-states/{token}",
@@ -130,6 +142,29 @@ async fn json_content(cx: Cx) -> Result<Reply> {
     let id = cx.app.verify_signed("plan-json", cx.path("token"))?;
     let blob = runs::by_id(&cx.app, &id).await?.row.plan_json_id.ok_or(Error::NotFound)?;
     Ok(Reply::bytes("application/json", blobs::stream(&cx.app, &blob).await?))
+}
+
+/// What the engine says of the providers in the plan; no longer than the runner keeps it.
+async fn json_schema(cx: Cx) -> Result<Reply> {
+    let (run, ..) = granted::<perm::ReadRun>(&cx).await?;
+    if run.row.plan_json_id.is_none() {
+        return unfinished(&run);
+    }
+    schemas(&cx.app, &run).await?;
+    let url = cx.app.signed_url("plan-schemas", run.id().as_str(), SHORT);
+    Ok(Reply::Redirect(StatusCode::TEMPORARY_REDIRECT, url))
+}
+
+async fn schema_content(cx: Cx) -> Result<Reply> {
+    let id = cx.app.verify_signed("plan-schemas", cx.path("token"))?;
+    let schemas = schemas(&cx.app, &runs::by_id(&cx.app, &id).await?).await?;
+    Ok(Reply::bytes("application/json", Body::from(schemas)))
+}
+
+async fn schemas(app: &App, run: &Run) -> Result<Vec<u8>> {
+    let key = run.results.schemas_key.clone().ok_or(Error::NotFound)?;
+    let runner = app.area::<Jobs>().runner.clone();
+    blobs::blocking(move || runner.schemas(&key).ok_or(Error::NotFound)).await
 }
 
 /// The file that an operation made.

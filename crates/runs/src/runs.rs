@@ -109,6 +109,8 @@ pub struct Results {
     pub generated_configuration: bool,
     /// The engine that planned, as `1.11.4`.
     pub engine_version: Option<String>,
+    /// Under which the runner keeps the schemas of the plan's providers for a while.
+    pub schemas_key: Option<String>,
     /// Whether the logs are JSON lines.
     pub structured_output: bool,
     /// Whether the final state could not be made current and is kept as an errored state.

@@ -160,7 +160,7 @@ on_both! {
             anyone.get(&log).await.expect(404);
             act(&admin, "soft-delete").await.expect(400);
             if phase == "plan" {
-                for part in ["json-output", "json-output-redacted"] {
+                for part in ["json-output", "json-output-redacted", "json-schema"] {
                     admin.get(&format!("{path}/{part}")).await.expect(404);
                 }
             }
@@ -191,6 +191,25 @@ on_both! {
         sweep(server).await;
         assert_eq!(blobs(server).await, before - 3);
         admin.post(&format!("/plans/{plan}/actions/restore-backing-data"), json!({})).await.expect(400);
+    }
+
+    async fn the_schemas_of_a_plans_providers_are_there_as_long_as_the_runner_keeps_them(server) {
+        let admin = server.admin();
+        admin.organization("acme").await;
+        let ws = admin.workspace("acme", "demo", json!({})).await;
+        let run = planned(&admin, &ws, CHANGE).await;
+        let plan = admin.get(&format!("/runs/{run}")).await.related("plan").unwrap().to_owned();
+        let reader = server.with_token(&admin.team_token("acme", "readers", &ws, "read").await);
+        for path in [format!("/plans/{plan}/json-schema"), format!("/runs/{run}/plan/json-schema")] {
+            let there = reader.get(&path).await.expect(307);
+            let schemas = server.anonymous().get(there.headers["location"].to_str().unwrap()).await.expect(200);
+            let resources = &schemas.json["provider_schemas"]["terraform.io/builtin/terraform"]["resource_schemas"];
+            assert!(resources["terraform_data"]["block"].is_object(), "{}", schemas.json);
+        }
+        // Of a plan that an older server has made, nothing is known.
+        let sql = "UPDATE runs SET results = '{}' WHERE id = $1";
+        server.assembled.app.db.exec(sql, db::args![run.as_str()]).await.unwrap();
+        reader.get(&format!("/plans/{plan}/json-schema")).await.expect(404);
     }
 
     async fn a_plan_is_exported_as_mocks_that_are_there_for_an_hour(server) {
