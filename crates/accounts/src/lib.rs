@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`organizations`], [`users`], [`memberships`], [`teams`], [`tokens`], [`token_ttl_policies`],
 //! [`bootstrap`] (the first site admin); then [`passwords`], [`sign_in`], [`two_factor`], [`external`], [`sessions`], [`authorizations`] (`terraform login`), [`people`],
-//! [`admin_organizations`], [`admin_users`], [`impersonation`], [`general_settings`], [`customization_settings`],
+//! [`admin_organizations`], [`admin_users`], [`impersonation`], [`general_settings`], [`customization_settings`], [`banners`],
 //! [`oidc_settings`], [`saml_settings`], [`scim`] (what an identity provider keeps here), [`audit_trail`].
 
 pub mod admin_organizations;
@@ -10,6 +10,7 @@ pub mod admin_users;
 pub mod audit_trail;
 pub mod authorizations;
 mod backoff;
+pub mod banners;
 pub mod bootstrap;
 pub mod cookies;
 pub mod customization_settings;
@@ -61,6 +62,7 @@ pub fn routes() -> Routes {
         .and(impersonation::routes())
         .and(general_settings::routes())
         .and(customization_settings::routes())
+        .and(banners::routes())
         .and(oidc_settings::routes())
         .and(saml_settings::routes())
         .and(scim::routes())

@@ -70,7 +70,7 @@ from_ids! {
     OrganizationId UserId TeamId MembershipId TeamAccessId TeamProjectAccessId VariableSetId TokenId ProjectId WorkspaceId VariableId
     ConfigurationVersionId RunId PlanId ApplyId RunEventId CommentId StateVersionId StateVersionOutputId
     WorkspaceResourceId BlobId ToolVersionId SigningKeyId TagId TagBindingId SessionId RunTriggerId SavedFilterId SshKeyId AgentPoolId
-    ReservedTagKeyId DataRetentionPolicyId PlanExportId ScimGroupId
+    ReservedTagKeyId DataRetentionPolicyId PlanExportId ScimGroupId CidrRangeListId CidrRangeId BannerId
 }
 
 /// What an engine must be able to encode for an [`Arg`] to be bound.

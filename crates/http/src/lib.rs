@@ -6,12 +6,13 @@
 //!
 //! Reading order: [`App`] (what a handler may use), [`Routes`] (the table), [`Cx`] (one request), [`document`] (what is
 //! answered), [`include`], [`auth`] (who calls and what they hold), [`blobs`] (stored objects), [`audit`]
-//! (what is kept of every change), [`idempotency`], [`origin`] and [`limit`], [`site`] (what site admins set), [`signing`]
+//! (what is kept of every change), [`idempotency`], [`origin`] and [`limit`], [`site`] (what site admins set) and [`banner`], [`signing`]
 //! (tokens that others verify), [`inside`] (the table, asked by pages), [`changes`] (what open pages are told).
 
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod banner;
 pub mod blobs;
 pub mod changes;
 pub mod cx;

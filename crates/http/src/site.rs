@@ -4,7 +4,11 @@
 //! Stored as JSON in the table `settings`, and remembered: a change made by this process holds at once, one made by another
 //! node when the memory is older than [`MEMORY`]. Source: the Admin Settings API.
 
-use crate::{App, Settings, auth::MEMORY};
+use crate::{
+    App, Settings,
+    auth::MEMORY,
+    banner::{self, Banner},
+};
 use db::{Db, Tx, args};
 use kernel::{Error, Result, Timestamp, ids::ScimGroupId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -185,6 +189,8 @@ pub struct Known {
     pub scim: Scim,
     read_at: Timestamp,
     /// Counts changes by this process.
+    /// What is to be said on every page, now or later.
+    pub banner: Option<Banner>,
     changes: u64,
 }
 
@@ -219,7 +225,8 @@ impl Site {
             *G::of(known) = serde_json::from_str(value).map_err(Error::internal)?;
             Ok(())
         }
-        let mut found = Known { read_at: now, changes, ..Known::default() };
+        let banner = banner::current(db).await?;
+        let mut found = Known { read_at: now, changes, banner, ..Known::default() };
         for (name, value) in rows {
             match name.as_str() {
                 General::NAME => take::<General>(&mut found, &value)?,
@@ -293,6 +300,14 @@ impl App {
 
     /// Makes a stored group hold at once.
     pub fn remember_site<G: Group>(&self, group: &G) {
+    /// Shows a stored banner at once, or no more.
+    pub fn remember_banner(&self, banner: Option<Banner>) {
+        self.site.remember(|known| {
+            known.banner = banner;
+            known.changes += 1;
+        });
+    }
+
         self.site.remember(|known| {
             G::of(known).clone_from(group);
             known.changes += 1;

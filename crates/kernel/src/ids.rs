@@ -81,6 +81,12 @@ ids! {
     SessionId "us"
     /// A pool of agents.
     AgentPoolId "apool"
+    /// A list of networks from which an organization lets its members in.
+    CidrRangeListId "cidrlist"
+    /// One of its networks.
+    CidrRangeId "cidr"
+    /// What site admins tell everybody.
+    BannerId "ab"
     /// A project, which groups workspaces.
     ProjectId "prj"
     /// A workspace.

@@ -26,7 +26,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Answer> {
     let session = visit.session()?;
     let server = host(&visit);
     let page = card(
-        &visit.app.site().customization,
+        &visit.app,
         "Log in on the command line?",
         &html! {
             p { "Terraform or OpenTofu on this computer asks for a token, with which it acts as you." }
@@ -86,7 +86,7 @@ fn refuse(visit: &Visit, malformed: Malformed) -> Answer {
     match malformed {
         Malformed::ForClient(url) => Answer::see_other(url),
         Malformed::ForPerson(why) => Answer::page(card(
-            &visit.app.site().customization,
+            &visit.app,
             "This request is malformed",
             &html! {
                 p { (why) }

@@ -37,7 +37,7 @@ pub(crate) async fn callback(visit: Visit) -> Result<Answer> {
         Outcome::Refused(why) => {
             let site = visit.app.site();
             let page = card(
-                &site.customization,
+                &visit.app,
                 "You are not signed in",
                 &html! {
                     p { (why) }

@@ -11,9 +11,9 @@ use crate::{
 };
 use accounts::sessions::Session;
 use axum::http::StatusCode;
-use http_api::{Error, site::Customization};
+use http_api::{App, Error, banner::Banner, site::Customization};
 use kernel::Timestamp;
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The pages that lead to one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,9 @@ const PLACES: [(Place, &str, &str); 4] = [
 const HTMX: &str =
     r#"{"includeIndicatorStyles":false,"allowEval":false,"selfRequestsOnly":true,"historyCacheSize":0}"#;
 
-fn document(texts: &Customization, title: &str, class: &str, body: &Markup) -> Markup {
+fn document(app: &App, signed_in: bool, title: &str, class: &str, body: &Markup) -> Markup {
+    let site = app.site();
+    let texts = &site.customization;
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -52,10 +54,22 @@ fn document(texts: &Customization, title: &str, class: &str, body: &Markup) -> M
                 @for script in assets::scripts() { script src=(script) defer {} }
             }
             body class=(class) {
+                (banner(site.banner.as_ref().filter(|banner| banner.is_shown(app.now(), signed_in))))
                 (body)
                 @if !texts.footer.is_empty() || !texts.support_email_address.is_empty() {
                     footer.own { (paragraphs(&texts.footer)) (support(texts)) }
                 }
+            }
+        }
+    }
+}
+
+/// What site admins tell everybody. Its body was sanitized when it was stored.
+fn banner(banner: Option<&Banner>) -> Markup {
+    html! {
+        @if let Some(banner) = banner {
+            aside class={ "banner " (banner.style) } aria-label="Announcement" {
+                strong { (banner.title) } " " (PreEscaped(&banner.body))
             }
         }
     }
@@ -80,9 +94,10 @@ fn brand(to: &str) -> Markup {
 }
 
 /// A page in the middle of nothing.
-pub(crate) fn card(texts: &Customization, title: &str, body: &Markup) -> Markup {
+pub(crate) fn card(app: &App, title: &str, body: &Markup) -> Markup {
     document(
-        texts,
+        app,
+        false,
         title,
         "alone",
         &html! {
@@ -202,7 +217,8 @@ pub(crate) fn framed(visit: &Visit, frame: &Frame<'_>, body: &Markup) -> Markup 
     let places = frame.area.places();
     let back = places.iter().find(|(name, _)| frame.within && *name == frame.place);
     document(
-        &visit.app.site().customization,
+        &visit.app,
+        visit.session.is_some(),
         &whole_title(frame),
         "framed",
         &html! {
@@ -321,20 +337,15 @@ fn span(seconds: u64) -> Option<String> {
 }
 
 /// A page that says why there is no other, and what to do.
-pub(crate) fn failure(
-    texts: &Customization,
-    error: &Error,
-    request_id: &str,
-    session: Option<&Session>,
-) -> Answer {
+pub(crate) fn failure(app: &App, error: &Error, request_id: &str, session: Option<&Session>) -> Answer {
     let (status, title, why) = describe(error, request_id);
     let home = if session.is_some() { "Go to your home page" } else { "Go to the start" };
     Answer::page(card(
-        texts,
+        app,
         title,
         &html! {
             p { (why) }
-            (paragraphs(&texts.error))
+            (paragraphs(&app.site().customization.error))
             p.actions { a.button href="/app" { (home) } }
         },
     ))
@@ -400,8 +411,7 @@ pub(crate) fn stale_form(visit: &Visit) -> Answer {
 }
 
 fn refused_form(visit: &Visit, why: &str) -> Answer {
-    let texts = &visit.app.site().customization;
-    failure(texts, &Error::Forbidden(why.to_owned()), &visit.request_id, visit.session.as_ref())
+    failure(&visit.app, &Error::Forbidden(why.to_owned()), &visit.request_id, visit.session.as_ref())
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ pub fn router(app: &App, inside: &Arc<Inside>) -> Router {
     }
     let app = app.clone();
     router.method_not_allowed_fallback(move || {
-        let answer = layout::failure(&app.site().customization, &Error::NotFound, "", None);
+        let answer = layout::failure(&app, &Error::NotFound, "", None);
         async { answer.into_response("/", false) }
     })
 }
@@ -226,10 +226,10 @@ async fn respond(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let (parts, body) = request.into_parts();
-    let texts = app.site();
+    let own = app.clone();
     let gzip = visit::unpacks(&parts.headers);
     let (mut answer, cookie) = match Visit::begin(app, inside, params, parts).await {
-        Err(error) => (layout::failure(&texts.customization, &error, "", None), None),
+        Err(error) => (layout::failure(&own, &error, "", None), None),
         Ok(visit) => {
             let cookie = visit.new_guest_cookie();
             (attend(&route, visit, body).await, cookie)
@@ -264,10 +264,9 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
     if route.needs == Needs::Session && visit.session.is_none() {
         return Answer::see_other(sign_in::address(&route.method, &visit.uri));
     }
-    let texts = visit.app.site();
-    let failure = |error: &Error, request_id: &str, session| {
-        layout::failure(&texts.customization, error, request_id, session)
-    };
+    let app = visit.app.clone();
+    let failure =
+        |error: &Error, request_id: &str, session| layout::failure(&app, error, request_id, session);
     if route.method == Method::POST
         && let Err(refused) = visit.take_form(body, route.takes_files).await
     {

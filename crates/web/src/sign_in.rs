@@ -46,7 +46,7 @@ fn form(visit: &Visit, to: &str, name: &str, trouble: Option<&str>) -> Markup {
     let site = visit.app.site();
     let texts = &site.customization;
     card(
-        texts,
+        &visit.app,
         "Sign in",
         &html! {
             @if terminal && trouble.is_none() {
@@ -111,7 +111,7 @@ pub(crate) async fn enter(visit: &Visit, to: &str, secret: &Secret) -> Result<An
 /// Asks for the second factor. `step` says that the first was right.
 fn code_page(visit: &Visit, to: &str, step: &Secret, trouble: Option<&str>) -> Answer {
     Answer::page(card(
-        &visit.app.site().customization,
+        &visit.app,
         "Enter your code",
         &html! {
             @if let Some(trouble) = trouble { (note(Tone::Bad, &html! { (trouble) })) }
@@ -169,7 +169,7 @@ fn wait(seconds: u32) -> String {
 pub(crate) async fn show_link(visit: Visit) -> Result<Answer> {
     let Some(username) = rules::peek(&visit.app, visit.path("link")).await? else { return Ok(spent(&visit)) };
     Ok(Answer::page(card(
-        &visit.app.site().customization,
+        &visit.app,
         &format!("Sign in as {username}"),
         &html! {
             p { "This link signs you in once. Afterwards you can set a password." }
@@ -191,7 +191,7 @@ pub(crate) async fn send_link(visit: Visit) -> Result<Answer> {
 
 fn spent(visit: &Visit) -> Answer {
     Answer::page(card(
-        &visit.app.site().customization,
+        &visit.app,
         "This link does not work",
         &html! {
             p {
@@ -215,7 +215,7 @@ pub(crate) async fn signed_out(visit: Visit) -> Result<Answer> {
         return Ok(Answer::see_other("/app"));
     }
     Ok(Answer::page(card(
-        &visit.app.site().customization,
+        &visit.app,
         "Signed out",
         &html! {
             p { "This browser is signed out. Tokens of command lines stay valid; you can revoke them when you are signed in." }

@@ -127,6 +127,18 @@ fn wanted(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
         }
         "state.versions.create" => states::inline(7, "m", &states::state(7, "m", "x"), json!({})),
         "runs.runs.create" => related(json!({ "plan-only": true }), &[("workspace", "workspaces")]),
+        "accounts.admin-banners.create" => {
+            attributes(json!({ "title": "t", "body": "b", "style": "info", "audience": "all_users" }))
+        }
+        "accounts.admin-banners.update" => attributes(json!({ "title": "new" })),
+        "workspaces.cidr-range-lists.create" | "workspaces.cidr-range-lists.update" => {
+            attributes(json!({ "name": "made" }))
+        }
+        "workspaces.cidr-range-lists.add-agent-pools" | "workspaces.cidr-range-lists.remove-agent-pools" => {
+            json!({ "data": [one("agent-pools", id("agent-pools"))] })
+        }
+        "workspaces.cidr-ranges.create" => attributes(json!({ "range": "192.0.2.0/24" })),
+        "workspaces.cidr-ranges.update" => attributes(json!({ "enabled": false })),
         "workspaces.ssh-keys.create" => attributes(json!({ "name": "made", "value": "planted-key" })),
         "workspaces.ssh-keys.update" => attributes(json!({ "name": "renamed" })),
         "workspaces.reserved-tag-keys.create" => {

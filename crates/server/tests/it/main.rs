@@ -12,6 +12,7 @@ mod agent_pools;
 mod audit;
 mod audited;
 mod documented;
+mod banners;
 mod effective_access;
 mod examples;
 mod exec;

@@ -86,6 +86,10 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
     let trigger = admin.post(&format!("/workspaces/{ws}/run-triggers"), trigger).await.expect(201);
     let pool = json!({ "data": { "attributes": { "name": "spare" } } });
     let pool = admin.post(&format!("/organizations/{org}/agent-pools"), pool).await.expect(201);
+    let banner = json!({ "data": { "attributes": {
+        "title": "t", "body": "b", "style": "info", "audience": "authenticated_only",
+    } } });
+    let banner = admin.post("/admin/banners", banner).await.expect(201);
     let terraform = admin.get("/admin/terraform-versions").await.expect(200).ids()[0].clone();
     let tofu = admin.get("/admin/opentofu-versions").await.expect(200).ids()[0].clone();
     BTreeMap::from([
@@ -106,6 +110,7 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("authentication-tokens", "at-0000000000000000".to_owned()),
         ("saved-filters", "sf-0000000000000000".to_owned()),
         ("agent-pools", pool.id()),
+        ("banners", banner.id()),
         ("subscriptions", organization.related("subscription").unwrap().to_owned()),
         ("terraform-versions", terraform),
         ("opentofu-versions", tofu),
