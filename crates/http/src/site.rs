@@ -187,10 +187,10 @@ pub struct Known {
     pub saml: Saml,
     /// Provisioning by it.
     pub scim: Scim,
-    read_at: Timestamp,
-    /// Counts changes by this process.
     /// What is to be said on every page, now or later.
     pub banner: Option<Banner>,
+    read_at: Timestamp,
+    /// Counts changes by this process.
     changes: u64,
 }
 
@@ -298,8 +298,6 @@ impl App {
         tx.exec("UPDATE settings SET value = $2 WHERE name = $1", args![G::NAME, value]).await.map(drop)
     }
 
-    /// Makes a stored group hold at once.
-    pub fn remember_site<G: Group>(&self, group: &G) {
     /// Shows a stored banner at once, or no more.
     pub fn remember_banner(&self, banner: Option<Banner>) {
         self.site.remember(|known| {
@@ -308,6 +306,8 @@ impl App {
         });
     }
 
+    /// Makes a stored group hold at once.
+    pub fn remember_site<G: Group>(&self, group: &G) {
         self.site.remember(|known| {
             G::of(known).clone_from(group);
             known.changes += 1;

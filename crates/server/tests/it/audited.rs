@@ -220,6 +220,18 @@ async fn prepare(api: &Api, operation: &str, house: &mut House) {
             let made = api.post(&path, wanted("state.versions.create", ids)).await.expect(201);
             ids.insert("rollback", made.id());
         }
+        name if name.starts_with("runs.")
+            && name.ends_with("-backing-data")
+            && !name.contains("configuration") =>
+        {
+            let run = id("runs");
+            let phase = if name.contains("plans") { "plans" } else { "applies" };
+            api.act(&format!("/runs/{run}/actions/cancel")).await;
+            if !name.contains("soft") {
+                let path = format!("/{phase}/{}/actions/soft-delete-backing-data", id(phase));
+                api.post(&path, json!({})).await.expect(204);
+            }
+        }
         "runs.configuration-versions.archive" => {
             let made = api.uploaded(&id("workspaces"), testkit::archive(&[("main.tf", "")])).await;
             api.uploaded(&id("workspaces"), testkit::archive(&[("main.tf", "")])).await;
@@ -236,18 +248,6 @@ async fn count(api: &Api) -> i64 {
 
 /// The entry of this number, from 1.
 async fn entry(api: &Api, number: i64) -> Value {
-        name if name.starts_with("runs.")
-            && name.ends_with("-backing-data")
-            && !name.contains("configuration") =>
-        {
-            let run = id("runs");
-            let phase = if name.contains("plans") { "plans" } else { "applies" };
-            api.act(&format!("/runs/{run}/actions/cancel")).await;
-            if !name.contains("soft") {
-                let path = format!("/{phase}/{}/actions/soft-delete-backing-data", id(phase));
-                api.post(&path, json!({})).await.expect(204);
-            }
-        }
     let path = format!("/admin/audit-trail?page%5Bsize%5D=1&page%5Bnumber%5D={number}");
     api.get(&path).await.expect(200).json["data"][0].clone()
 }
