@@ -36,6 +36,7 @@ async fn read(cx: Cx) -> Result<Reply> {
             return Err(Error::NotFound);
         }
     };
+    cx.admit(&id).await?;
     entitled(&organizations::by_id(&cx.app, &id).await?, Entitlement::AuditLogging, cx.app.now())?;
     Ok(Reply::json(&page(&cx, Of::Organization(&id), Since::Second).await?))
 }

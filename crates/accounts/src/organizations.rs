@@ -344,7 +344,8 @@ async fn refused(cx: &Cx) -> Result<String> {
         .all(
             "SELECT o.id FROM organizations o JOIN organization_memberships m ON m.organization_id = o.id
              WHERE m.user_id = $1 AND m.status = 'active' AND (o.settings LIKE '%\"max-ttl-enabled\":true%'
-               OR o.settings LIKE '%\"collaborator-auth-policy\":\"two_factor_mandatory\"%')",
+               OR o.settings LIKE '%\"collaborator-auth-policy\":\"two_factor_mandatory\"%'
+               OR o.id IN (SELECT organization_id FROM cidr_range_lists))",
             args![id],
         )
         .await?;

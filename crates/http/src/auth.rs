@@ -5,7 +5,7 @@
 //! access made by this process forgets both at once ([`Identities::forget`]); one made by another process (the
 //! `token` command, a second node) is seen when the memory is older than [`MEMORY`].
 
-use crate::App;
+use crate::{App, origin::Network};
 use authz::{Actor, Grants, OrganizationAccess, ProjectAccess, TeamAccess, WorkspacePermissions};
 use db::{Arg, AssertSqlSafe, FromRow, args};
 use kernel::{
@@ -15,6 +15,7 @@ use kernel::{
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
+    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -72,8 +73,57 @@ async fn run_actor(app: &App, signed: &str) -> Result<Actor> {
 pub struct Identities {
     epoch: AtomicU64,
     tokens: Memory<String, (Arc<Actor>, Option<Timestamp>)>,
-    grants: Memory<(String, OrganizationId), Arc<Grants>>,
+    grants: Memory<(String, OrganizationId), Held>,
     expired: Expired,
+}
+
+/// What a caller holds in an organization, and from where its members may come.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) networks: Networks,
+}
+
+/// From where an organization lets its members in; from everywhere, if it names no network.
+#[derive(Clone, Debug, Default)]
+pub struct Networks(Arc<[Network]>);
+
+impl Networks {
+    /// The networks of enabled ranges of an organization, as texts with spaces between; `$organization` stands for its id.
+    pub const SQL: &'static str = "(SELECT string_agg(r.network, ' ') FROM cidr_ranges r
+       JOIN cidr_range_lists l ON l.id = r.list_id
+       WHERE l.organization_id = $organization AND l.enforcement_scope = 'organization' AND r.enabled)";
+
+    /// As [`Networks::SQL`] finds them.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when one is no network: none is stored that is not.
+    pub fn parse(found: Option<&str>) -> Result<Self> {
+        let parse = |text: &str| text.parse().map_err(Error::internal);
+        found.unwrap_or_default().split_whitespace().map(parse).collect::<Result<Arc<[_]>>>().map(Self)
+    }
+
+    /// Whether one may come from there. Where nobody knows from where, it is not from there.
+    pub fn has(&self, address: Option<IpAddr>) -> bool {
+        self.0.is_empty() || address.is_some_and(|address| self.0.iter().any(|network| network.has(address)))
+    }
+
+    /// Whether they hold for an actor: not for site admins, who can set right what an organization's owners did by mistake, nor
+    /// for runs, which come from where they are carried out.
+    pub fn bind(actor: &Actor) -> bool {
+        !actor.is_site_admin() && !matches!(actor, Actor::Run { .. } | Actor::Scim { .. })
+    }
+
+    pub(crate) fn admit(&self, actor: &Actor, address: Option<IpAddr>) -> Result<()> {
+        if !Self::bind(actor) || self.has(address) {
+            return Ok(());
+        }
+        let from = address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+        Err(Error::Forbidden(format!(
+            "This organization lets its members in from some networks only (IP allowlists), and you come from {from}. \
+             Come from one of them, or ask an owner of the organization to add yours"
+        )))
+    }
 }
 
 /// Tokens that were seen expired, by their hash. A clock that is set back does not revive them.
@@ -152,23 +202,18 @@ impl Identities {
     }
 
     /// What `actor` holds in `organization`; nothing, if they are strangers.
-    pub async fn grants(
-        &self,
-        app: &App,
-        actor: &Actor,
-        organization: &OrganizationId,
-    ) -> Result<Arc<Grants>> {
+    pub(crate) async fn held(&self, app: &App, actor: &Actor, organization: &OrganizationId) -> Result<Held> {
         let key = (actor.token().to_string(), organization.clone());
         let now = app.now();
         let epoch = self.epoch.load(Ordering::SeqCst);
-        if let Some(grants) = recall(&self.grants, &key, epoch, now) {
-            return Ok(grants);
+        if let Some(held) = recall(&self.grants, &key, epoch, now) {
+            return Ok(held);
         }
         let mut loaded = load(app, actor, std::slice::from_ref(organization)).await?;
         // Not "absent": the client is told that another kind of token is wanted, as TFE does.
-        let grants = Arc::new(loaded.pop().ok_or(Error::Unauthorized)?);
-        remember(&self.grants, key, Remembered { value: grants.clone(), epoch, at: now });
-        Ok(grants)
+        let held = loaded.pop().ok_or(Error::Unauthorized)?;
+        remember(&self.grants, key, Remembered { value: held.clone(), epoch, at: now });
+        Ok(held)
     }
 
     /// Remembers what `actor` holds in each of several organizations, by as many statements as for one: before a list
@@ -183,9 +228,9 @@ impl Identities {
         if unknown.is_empty() {
             return Ok(());
         }
-        for grants in load(app, actor, &unknown).await? {
-            let key = key(&grants.organization);
-            remember(&self.grants, key, Remembered { value: Arc::new(grants), epoch, at: now });
+        for held in load(app, actor, &unknown).await? {
+            let key = key(&held.grants.organization);
+            remember(&self.grants, key, Remembered { value: held, epoch, at: now });
         }
         Ok(())
     }
@@ -359,7 +404,22 @@ async fn of_a_run(
 
 /// Reads the grants of an actor in organizations: their teams, then what those teams hold. At most four indexed reads,
 /// however many organizations there are. Those that take no users' tokens are left out for users.
-async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Result<Vec<Grants>> {
+async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Result<Vec<Held>> {
+    let mut networks = HashMap::new();
+    let all = load_grants(app, actor, organizations, &mut networks).await?;
+    let held = |grants: Grants| {
+        let networks = networks.remove(&grants.organization).unwrap_or_default();
+        Held { grants: Arc::new(grants), networks }
+    };
+    Ok(all.into_iter().map(held).collect())
+}
+
+async fn load_grants(
+    app: &App,
+    actor: &Actor,
+    organizations: &[OrganizationId],
+    networks: &mut HashMap<OrganizationId, Networks>,
+) -> Result<Vec<Grants>> {
     let mut all = Vec::new();
     for id in organizations {
         let mut grants = Grants::none(id.clone());
@@ -367,16 +427,16 @@ async fn load(app: &App, actor: &Actor, organizations: &[OrganizationId]) -> Res
         grants.site_admin = actor.is_site_admin();
         all.push(grants);
     }
-    let settings: Vec<(OrganizationId, String, String)> = of_organizations(
-        app,
-        "SELECT id, settings, admin_settings FROM organizations WHERE id IN ({})",
-        vec![],
-        organizations,
-    )
-    .await?;
+    let sql = format!(
+        "SELECT id, settings, admin_settings, {} FROM organizations WHERE id IN ({{}})",
+        Networks::SQL.replace("$organization", "organizations.id")
+    );
+    let settings: Vec<(OrganizationId, String, String, Option<String>)> =
+        of_organizations(app, &sql, vec![], organizations).await?;
     let by_token = matches!(actor, Actor::User { session: false, .. });
     let (mut open, mut strict) = (Vec::new(), Vec::new());
-    for (id, settings, admin_settings) in settings {
+    for (id, settings, admin_settings, found) in settings {
+        networks.insert(id.clone(), Networks::parse(found.as_deref())?);
         if by_token && flag(&settings, "user-tokens-enabled") == Some(false) {
             all.retain(|grants| grants.organization != id);
             continue;

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kernel::{Page, Paged, ids::OrganizationId};
 use serde::{Deserialize, de::DeserializeOwned};
-use std::sync::{Arc, Mutex};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 /// One request: who calls, what they ask, and the application to answer with.
 pub struct Cx {
@@ -26,6 +29,8 @@ pub struct Cx {
     pub uri: Uri,
     /// Names this request in logs and in answers.
     pub request_id: Arc<str>,
+    /// Where from, if that is known.
+    pub address: Option<IpAddr>,
     pub(crate) actor: Option<Arc<Actor>>,
     pub(crate) params: Arc<[(String, String)]>,
     pub(crate) query: Arc<[(String, String)]>,
@@ -92,9 +97,26 @@ impl Cx {
     }
 
     /// What the caller holds in an organization: remembered for moments, forgotten when access changes.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when the organization does not let its members in from where this one is.
     pub async fn grants(&self, organization: &OrganizationId) -> Result<Arc<Grants>> {
         audit::organization(organization);
-        self.app.identities.grants(&self.app, self.actor()?, organization).await
+        let actor = self.actor()?;
+        let held = self.app.identities.held(&self.app, actor, organization).await?;
+        if held.grants.member {
+            held.networks.admit(actor, self.address)?;
+        }
+        Ok(held.grants)
+    }
+
+    /// Refuses a token of an organization from where the organization lets nobody in, for what needs no grants.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], as [`Cx::grants`].
+    pub async fn admit(&self, organization: &OrganizationId) -> Result<()> {
+        let actor = self.actor()?;
+        self.app.identities.held(&self.app, actor, organization).await?.networks.admit(actor, self.address)
     }
 
     /// Reads what the caller holds in each of several organizations, for a list that then asks for each.
@@ -297,6 +319,7 @@ impl Cx {
             headers: HeaderMap::new(),
             uri: self.uri.clone(),
             request_id: self.request_id.clone(),
+            address: self.address,
             actor: self.actor.clone(),
             params: self.params.clone(),
             query: self.query.clone(),

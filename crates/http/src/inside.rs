@@ -241,6 +241,7 @@ impl Inside {
             headers: HeaderMap::new(),
             query: serve::query_pairs(&uri).into(),
             request_id: caller.request_id.clone(),
+            address: caller.address,
             actor,
             params,
             body: Mutex::new(Some(body)),

@@ -80,7 +80,8 @@ impl RangeKind {
 }
 
 impl Network {
-    fn has(self, address: IpAddr) -> bool {
+    /// Whether the address is one of them.
+    pub fn has(self, address: IpAddr) -> bool {
         match (self.address, plain(address)) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let shift = 32 - u32::from(self.bits);

@@ -132,8 +132,10 @@ async fn handle(
     if query.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
         return Err(Error::bad_request("bad request", "the query has a zero byte (%00); remove it"));
     }
+    let address = origin::address(&app.settings.trusted_proxies, &parts.headers, &parts.extensions);
     let cx = Cx {
         app,
+        address,
         headers: parts.headers,
         query: query.into(),
         uri: parts.uri,
@@ -143,7 +145,6 @@ async fn handle(
         body: Mutex::new(Some(body)),
     };
     if operation.method != Method::GET {
-        let address = origin::address(&cx.app.settings.trusted_proxies, &cx.headers, &parts.extensions);
         let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
         return change(served, cx, audit::Caller { address, who, token, impersonator: None })
             .await

@@ -2,12 +2,13 @@
 //!
 //! Reading order: [`workspaces`], [`lock`], [`variables`], [`variable_sets`], [`team_access`], [`projects`],
 //! [`project_access`], [`effective_access`], [`tags`], [`reserved_tag_keys`], [`remote_state`], [`ssh_keys`],
-//! [`agent_pools`], [`auto_destroy`], [`data_retention`], [`saved_filters`]; then [`tool_versions`],
-//! [`admin_workspaces`].
+//! [`agent_pools`], [`cidr_range_lists`], [`auto_destroy`], [`data_retention`], [`saved_filters`]; then
+//! [`tool_versions`], [`admin_workspaces`].
 
 pub mod admin_workspaces;
 pub mod agent_pools;
 pub mod auto_destroy;
+pub mod cidr_range_lists;
 mod conditions;
 pub mod data_retention;
 pub mod effective_access;
@@ -45,6 +46,7 @@ pub fn routes() -> Routes {
         .and(saved_filters::routes())
         .and(ssh_keys::routes())
         .and(agent_pools::routes())
+        .and(cidr_range_lists::routes())
         .and(data_retention::routes())
         .and(tool_versions::routes())
         .and(admin_workspaces::routes())

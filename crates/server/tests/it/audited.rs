@@ -200,6 +200,10 @@ async fn prepare(api: &Api, operation: &str, house: &mut House) {
             let made = api.post(&format!("/organizations/{org}/projects"), made).await.expect(201);
             ids.insert("projects", made.id());
         }
+        "workspaces.cidr-range-lists.remove-agent-pools" => {
+            let path = format!("/cidr-range-lists/{}/relationships/agent-pools", id("cidr-range-lists"));
+            api.post(&path, wanted(operation, ids)).await.expect(204);
+        }
         "workspaces.project-access.create" => {
             api.delete(&format!("/team-projects/{}", id("team-projects"))).await.expect(204);
         }

@@ -9,6 +9,7 @@ mod acceptance;
 mod admin;
 mod administration;
 mod agent_pools;
+mod allowlists;
 mod audit;
 mod audited;
 mod banners;

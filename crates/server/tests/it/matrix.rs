@@ -90,6 +90,12 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         "title": "t", "body": "b", "style": "info", "audience": "authenticated_only",
     } } });
     let banner = admin.post("/admin/banners", banner).await.expect(201);
+    // Of agents, so that it stands in nobody's way here.
+    let ranges = json!({ "data": { "attributes": { "name": "some", "enforcement-scope": "selected_agent_pools" },
+        "relationships": { "cidr-ranges": { "data": [{ "type": "cidr-ranges", "attributes": { "range": "10.0.0.0/8" } }] } } } });
+    let ranges = admin.post(&format!("/organizations/{org}/cidr-range-lists"), ranges).await.expect(201);
+    let range =
+        ranges.json["data"]["relationships"]["cidr-ranges"]["data"][0]["id"].as_str().unwrap().to_owned();
     let terraform = admin.get("/admin/terraform-versions").await.expect(200).ids()[0].clone();
     let tofu = admin.get("/admin/opentofu-versions").await.expect(200).ids()[0].clone();
     BTreeMap::from([
@@ -110,6 +116,8 @@ async fn resources(admin: &Api, org: &str, ws: &str) -> BTreeMap<&'static str, S
         ("authentication-tokens", "at-0000000000000000".to_owned()),
         ("saved-filters", "sf-0000000000000000".to_owned()),
         ("agent-pools", pool.id()),
+        ("cidr-range-lists", ranges.id()),
+        ("cidr-ranges", range),
         ("banners", banner.id()),
         ("subscriptions", organization.related("subscription").unwrap().to_owned()),
         ("terraform-versions", terraform),
