@@ -1,11 +1,13 @@
 //! The general settings of the installation: `/admin/general-settings`. They hold at once, without a restart.
 //!
-//! Those that would do nothing on this server are shown as they are and cannot be set. Source: the Admin Settings API.
+//! Where site admins need a second factor, those without one are refused all of `/admin`, by the API and on pages
+//! (`http/src/cx.rs`); nobody can ask that who has none. Those that would do nothing on this server are shown as they are and cannot be set. Source: the Admin Settings API.
 
 use crate::admin_organizations::only_site_admins;
 use axum::http::Method;
 use http_api::{
     App, Cx, Data, Error, Patch, Reply, Resource, Result, Routes,
+    auth::has_second_factor,
     site::{self, General},
 };
 use serde::Deserialize;
@@ -30,6 +32,7 @@ struct Attributes {
     api_rate_limit: Patch<u32>,
     send_passing_statuses_for_untriggered_speculative_plans: Option<bool>,
     default_remote_state_access: Option<bool>,
+    require_two_factor_for_admins: Option<bool>,
     apply_timeout: Patch<String>,
     plan_timeout: Patch<String>,
 }
@@ -41,6 +44,7 @@ impl Attributes {
         }
         set(&mut general.limit_user_organization_creation, self.limit_user_organization_creation);
         set(&mut general.default_remote_state_access, self.default_remote_state_access);
+        set(&mut general.require_two_factor_for_admins, self.require_two_factor_for_admins);
         set(
             &mut general.send_passing_statuses_for_untriggered_speculative_plans,
             self.send_passing_statuses_for_untriggered_speculative_plans,
@@ -70,6 +74,14 @@ async fn read(cx: Cx) -> Result<Reply> {
 async fn update(mut cx: Cx) -> Result<Reply> {
     only_site_admins(&cx)?;
     let data: Data<Attributes> = cx.data().await?;
+    if data.attributes.require_two_factor_for_admins == Some(true)
+        && !has_second_factor(&cx.app, cx.actor()?.user_id()).await?
+    {
+        // Else nobody might be left who could take it back.
+        let text =
+            "Turn two-factor authentication on for yourself first: without it you would be refused too";
+        return Err(Error::invalid("require-two-factor-for-admins", text));
+    }
     let general = cx.app.change_site(|general| data.attributes.apply(general)).await?;
     Ok(Reply::one(document(&cx.app, &general)))
 }
@@ -86,13 +98,13 @@ fn document(app: &App, general: &General) -> Resource {
         "send-passing-statuses-for-untriggered-speculative-plans":
             general.send_passing_statuses_for_untriggered_speculative_plans,
         "default-remote-state-access": general.default_remote_state_access,
+        "require-two-factor-for-admins": general.require_two_factor_for_admins,
         "apply-timeout": apply,
         "plan-timeout": plan,
         "terraform-build-worker-apply-timeout": apply,
         "terraform-build-worker-plan-timeout": plan,
         // As this server is, and nobody can change yet.
         "allow-speculative-plans-on-pull-requests-from-forks": false,
-        "require-two-factor-for-admins": false,
         "fair-run-queuing-enabled": true,
         "limit-organizations-per-user": false,
         "default-organizations-per-user-ceiling": null,

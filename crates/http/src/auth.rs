@@ -329,6 +329,22 @@ pub async fn has_second_factor(app: &App, user: &UserId) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// Refuses administration to a site admin without a second factor, where site admins have said so.
+///
+/// # Errors
+/// [`Error::Forbidden`], which says why. Who is no site admin is refused elsewhere.
+pub async fn admit_to_administration(app: &App, actor: &Actor) -> Result<()> {
+    let asked = app.site().general.require_two_factor_for_admins && actor.is_site_admin();
+    if !asked || has_second_factor(app, actor.user_id()).await? {
+        return Ok(());
+    }
+    Err(Error::Forbidden(
+        "On this server site admins need two-factor authentication for administration \
+         (require-two-factor-for-admins); turn it on in your account settings"
+            .to_owned(),
+    ))
+}
+
 /// Refuses a member without a second factor, where the organization asks one of everybody. Of several organizations those
 /// that do so are left out: asked for by itself, each says why.
 async fn refuse_one_factor(

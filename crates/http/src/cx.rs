@@ -2,6 +2,7 @@
 
 use crate::{
     App, Error, Reply, Resource, Result, audit,
+    auth::admit_to_administration,
     document::{Document, Primary},
     include,
 };
@@ -117,6 +118,14 @@ impl Cx {
     pub async fn admit(&self, organization: &OrganizationId) -> Result<()> {
         let actor = self.actor()?;
         self.app.identities.held(&self.app, actor, organization).await?.networks.admit(actor, self.address)
+    }
+
+    /// Refuses administration to a site admin without a second factor, where site admins have said so.
+    pub(crate) async fn admit_to_administration(&self) -> Result<()> {
+        match self.actor.as_deref() {
+            Some(actor) if self.is_administration() => admit_to_administration(&self.app, actor).await,
+            _ => Ok(()),
+        }
     }
 
     /// Reads what the caller holds in each of several organizations, for a list that then asks for each.

@@ -205,6 +205,7 @@ impl Inside {
         body: impl Into<Body>,
     ) -> Result<(Response, Option<Value>)> {
         let (served, cx) = self.request(app, caller, &method, &whole(path), body.into())?;
+        cx.admit_to_administration().await?;
         let by = audit::Caller {
             address: caller.address,
             who: Some(caller.who.clone()),
@@ -218,6 +219,7 @@ impl Inside {
 
     async fn get(&self, app: &App, caller: &Caller, path: &str) -> Result<Reply> {
         let (served, cx) = self.request(app, caller, &Method::GET, path, Body::empty())?;
+        cx.admit_to_administration().await?;
         (served.operation.handler)(cx).await
     }
 

@@ -144,6 +144,7 @@ async fn handle(
         params: params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         body: Mutex::new(Some(body)),
     };
+    cx.admit_to_administration().await?;
     if operation.method != Method::GET {
         let (who, token) = cx.actor.as_deref().map(audit::who).unzip();
         return change(served, cx, audit::Caller { address, who, token, impersonator: None })

@@ -38,6 +38,8 @@ pub struct General {
     pub send_passing_statuses_for_untriggered_speculative_plans: bool,
     /// Whether the state of a new workspace may be read by all others of its organization, unless its maker says otherwise.
     pub default_remote_state_access: bool,
+    /// Whether site admins need a second factor for what only they may do.
+    pub require_two_factor_for_admins: bool,
     /// How long an apply may take, as `24h`, where its organization says nothing.
     pub apply_timeout: Option<String>,
     /// How long a plan may take, likewise.

@@ -21,7 +21,7 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use futures_util::future::BoxFuture;
-use http_api::{App, Error, OperationName, Result, audit, inside::Inside};
+use http_api::{App, Error, OperationName, Result, audit, auth, inside::Inside};
 use std::sync::Arc;
 
 /// Who may see a page at all.
@@ -280,6 +280,12 @@ async fn attend(route: &Route, mut visit: Visit, body: Body) -> Answer {
     if route.personal && session.as_ref().is_some_and(|session| session.impersonator_id.is_some()) {
         let why = "This is done in your own name alone. Stop acting as somebody else first.";
         return failure(&Error::Forbidden(why.to_owned()), &request_id, session.as_ref());
+    }
+    if route.path.starts_with("/app/admin")
+        && let Some(session) = &session
+        && let Err(error) = auth::admit_to_administration(&app, &session.actor()).await
+    {
+        return failure(&error, &request_id, Some(session));
     }
     let result = if route.changes {
         let (app, asked) = (visit.app.clone(), asked(route, &visit));

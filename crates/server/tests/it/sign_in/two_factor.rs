@@ -172,6 +172,35 @@ on_both! {
         again.sign_in("mona", PASSWORD).await.expect(303);
     }
 
+    async fn site_admins_may_require_it_of_one_another_for_administration(server) {
+        let (api, app) = (server.admin(), &server.assembled.app);
+        let required = |on: bool| json!({ "data": { "attributes": { "require-two-factor-for-admins": on } } });
+        let refused = api.patch("/admin/general-settings", required(true)).await.expect(422);
+        assert!(refused.error().contains("yourself"), "{}", refused.error());
+        people::create(app, "root", "root@example.com", true).await.unwrap();
+        people::set_password(app, "root", &PASSWORD.into()).await.unwrap();
+        let (_, token) = accounts::tokens::create_for(app, "root", "of a test", None).await.unwrap();
+        let root = server.with_token(token.expose());
+        let mut page = Browser::new(&server.url, None);
+        page.sign_in("root", PASSWORD).await.expect(303);
+        let mut browser = admin(server).await;
+        enrol(server, &mut browser).await;
+        let set = api.patch("/admin/general-settings", required(true)).await.expect(200);
+        assert_eq!(set.attribute("require-two-factor-for-admins"), true);
+        for path in ["/admin/users", "/admin/organizations", "/admin/general-settings"] {
+            let refused = root.get(path).await.expect(403);
+            assert!(refused.error().contains("require-two-factor-for-admins"), "{}", refused.error());
+            api.get(path).await.expect(200);
+        }
+        root.patch("/admin/general-settings", required(false)).await.expect(403);
+        page.get("/app/admin/users").await.expect(403);
+        root.get("/account/details").await.expect(200);
+        enrol(server, &mut page).await;
+        root.get("/admin/users").await.expect(200);
+        page.get("/app/admin/users").await.expect(200);
+        api.patch("/admin/general-settings", required(false)).await.expect(200);
+    }
+
     async fn an_organization_that_requires_it_refuses_members_without(server) {
         let (api, app) = (server.admin(), &server.assembled.app);
         api.organization("acme").await;
