@@ -27,6 +27,8 @@ pub enum Entitlement {
     AuditLogging,
     /// Runs on this server.
     Operations,
+    /// Signing in by an external provider, where the operator has named one.
+    Sso,
     /// States on this server.
     StateStorage,
     /// Teams beside the owners.
@@ -39,6 +41,7 @@ impl Entitlement {
         match self {
             Self::AuditLogging => "audit-logging",
             Self::Operations => "operations",
+            Self::Sso => "sso",
             Self::StateStorage => "state-storage",
             Self::Teams => "teams",
         }
@@ -46,8 +49,13 @@ impl Entitlement {
 }
 
 /// What this server has of [`NAMES`].
-const BUILT: &[Entitlement] =
-    &[Entitlement::AuditLogging, Entitlement::Operations, Entitlement::StateStorage, Entitlement::Teams];
+const BUILT: &[Entitlement] = &[
+    Entitlement::AuditLogging,
+    Entitlement::Operations,
+    Entitlement::Sso,
+    Entitlement::StateStorage,
+    Entitlement::Teams,
+];
 
 /// Everything that the API knows as an entitlement which is there or not.
 const NAMES: &[&str] = &[
