@@ -132,7 +132,7 @@ fn destination(tag: &str) -> Option<&str> {
     let to = to.trim();
     let fits = |start: &&str| to.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     let own = to.starts_with('/') && !to.starts_with("//") && !to.starts_with("/\\");
-    (own || ["https://", "http://", "mailto:"].iter().any(|start| fits(&start))).then_some(to)
+    (own || ["https://", "http://", "mailto:"].iter().any(fits)).then_some(to)
 }
 
 /// Text as HTML. Entities that are there already stay.
