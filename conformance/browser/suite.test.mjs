@@ -2,3 +2,4 @@
 import './tests/run.mjs';
 import './tests/permissions.mjs';
 import './tests/ways.mjs';
+import './tests/pages.mjs';

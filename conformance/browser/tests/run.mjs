@@ -157,6 +157,9 @@ describe('a run in the browser', () => {
     await says(page, 'Applying');
     await gate.say('in the middle');
     await page.getByRole('button', { name: 'Cancel run' }).click();
-    await says(page, /Canceled|Errored/);
+    await page.locator('#stages').getByText('Canceling').waitFor();
+    // The engine waits for what it has begun.
+    await gate.open();
+    await says(page, /Canceled|Errored|Applied/);
   });
 });
