@@ -62,15 +62,17 @@ pub(crate) fn follow(visit: &Visit, watch: Watch<'_>, parts: &Markup) -> Markup 
 }
 
 /// A part that is loaded again at each change, under an id that the page has once. It is replaced only where it has changed,
-/// so that what is open, chosen or being typed in it stays.
+/// so that what is open, chosen or being typed in it stays. What asks stays in any case: a change that is told while its
+/// answer is on the way is asked for after it, which what was replaced meanwhile would not do.
 pub(crate) fn part(visit: &Visit, id: &str, body: &Markup) -> Markup {
-    let selector = format!("#{id}");
+    let inner = format!("{id}-now");
+    let selector = format!("#{inner}");
     let mut version = DefaultHasher::new();
     body.0.hash(&mut version);
     let version = format!("{id}-{:016x}", version.finish());
     html! {
-        div id=(id) data-version=(version) hx-get=(visit.uri) hx-trigger="sse:changed" hx-select=(selector) hx-target="this" hx-swap="outerHTML" {
-            (body)
+        div id=(id) hx-get=(visit.uri) hx-trigger="sse:changed" hx-select=(selector) hx-target=(selector) hx-swap="outerHTML" {
+            div id=(inner) data-version=(version) { (body) }
         }
     }
 }
@@ -87,12 +89,16 @@ pub(crate) fn by_content(id: &str, body: &Markup) -> Markup {
     versioned(id, &format!("{:016x}", hasher.finish()), body)
 }
 
-/// Loads the page at `address` at each change, once for all its parts, and puts those of these ids where they belong.
+/// Loads the page at `address` at each change, once for all its parts, and puts those of these ids where they belong. Fields
+/// with the class `shown` in them go along, and say what need not come again. It is never replaced itself, as with [`part`].
 pub(crate) fn refresh(address: &str, ids: &[&str]) -> Markup {
-    let parts: Vec<String> = ids.iter().chain(&["refresh"]).map(|id| format!("#{id}")).collect();
+    let parts: Vec<String> = ids.iter().map(|id| format!("#{id}")).collect();
     html! {
-        div #refresh data-part=(address) hx-get=(address) hx-trigger="sse:changed" hx-swap="none"
-            hx-select-oob=(parts.join(",")) {}
+        div #refresh hx-get=(address) hx-trigger="sse:changed" hx-swap="none" hx-include=".shown"
+            hx-select-oob=(parts.join(",")) {
+            // Has no name and so is not sent, but htmx complains where nothing is to be included.
+            input.shown type="hidden";
+        }
     }
 }
 

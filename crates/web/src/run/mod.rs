@@ -131,11 +131,10 @@ async fn page(visit: &Visit, said: &Said<'_>) -> Result<Answer> {
     let drift = plan.as_ref().map_or(0, |plan| plan.drift.len());
     // Once a plan is shown, it does not change: looks that follow go without it.
     let shown = visit.query("without").as_deref() == Some("work");
-    let again = if plan.is_some() { format!("{base}?without=work") } else { base.clone() };
     let body = html! {
         (said.note())
         (live::follow(visit, Watch::Run(&whole.run.id), &html! {
-            (live::refresh(&again, &["state", "actions", "stages", "beside", "now", "work", "history"]))
+            (live::refresh(&base, &["state", "actions", "stages", "beside", "now", "work", "history"]))
             (live::by_content("state", &head::state(visit, &whole, drift)))
             (live::by_content("actions", &head::actions(visit, &base, &whole.run, said.typed())))
             (live::by_content("stages", &timeline::timeline(&whole.run, &whole.history)))
@@ -181,6 +180,7 @@ fn work(visit: &Visit, base: &str, whole: &Whole, plan: Option<&Plan>) -> Result
     let at = At { base, filter: &filter };
     Ok(html! {
         @if let Some(plan) = plan {
+            input.shown type="hidden" name="without" value="work";
             (tree::section(&at, plan)?)
             @let address = visit.app.url(base);
             details.panel.copy #copy {
