@@ -224,11 +224,12 @@ fn configuration(visit: &Visit, current: Option<&Seen<Configuration>>) -> Markup
                     input type="radio" name="configuration" value="folder" checked[chosen == "folder"];
                     span { "Upload a folder" span.small { "What " code { ".terraformignore" } " says is left out" } }
                 }
-                input #folder type="file" name="folder" webkitdirectory multiple aria-label="Folder";
                 label {
                     input type="radio" name="configuration" value="archive" checked[chosen == "archive"];
                     span { "Upload an archive" span.small { code { ".tar.gz" } " of the folder's content" } }
                 }
+                // After all choices: a form's files come last, and what stands behind the first is not read.
+                input #folder type="file" name="folder" webkitdirectory multiple aria-label="Folder";
                 input #archive type="file" name="archive" accept=".gz,.tgz,application/gzip" aria-label="Archive";
             }
             p.small { "At most " (most) " when packed." }
