@@ -251,17 +251,11 @@ macro_rules! with_provider {
             fn run(database: Database) {
                 if let Some(why) = super::missing() {
                     assert!(std::env::var_os("FERROFORM_TEST_OIDC").is_none(), "NOT RUN: {why}");
-                    #[expect(clippy::print_stderr, reason = "the person who runs the tests must see what did not run")]
-                    {
-                        eprintln!("NOT RUN: {why}");
-                    }
+                    eprintln!("NOT RUN: {why}");
                     return;
                 }
                 if !database.is_at_hand() {
-                    #[expect(clippy::print_stderr, reason = "the person who runs the tests must see what did not run")]
-                    {
-                        eprintln!("NOT RUN on PostgreSQL: FERROFORM_TEST_POSTGRES is not set (`cargo xtask test` sets it)");
-                    }
+                    eprintln!("NOT RUN on PostgreSQL: FERROFORM_TEST_POSTGRES is not set (`cargo xtask test` sets it)");
                     return;
                 }
                 tokio::runtime::Builder::new_multi_thread()
