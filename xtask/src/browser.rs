@@ -4,7 +4,7 @@
 //! themselves, because they also kill it; this finds or installs what they need, and starts PostgreSQL.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -60,31 +60,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     postgres.context("on PostgreSQL")
 }
 
-/// The tests with what they run on; for `cargo xtask test`.
-pub(crate) struct Suite {
+/// The tests with what they run on.
+struct Suite {
     tools: Tools,
     server: PathBuf,
     engine: PathBuf,
 }
 
 impl Suite {
-    /// The tests, with the server that this workspace has built.
-    ///
-    /// # Errors
-    /// When it does not build.
-    pub(crate) fn new(tools: Tools, engine: &Path) -> Result<Self> {
-        let server = build::binary("ferroform", Profile::Debug)?;
-        Ok(Self { tools, server, engine: engine.to_owned() })
-    }
-
-    /// Runs all tests on one database: SQLite unless it is named.
-    ///
-    /// # Errors
-    /// When one fails.
-    pub(crate) fn test(&self, filter: Option<&str>, postgres: Option<&Postgres>) -> Result<()> {
-        self.run("suite.test.mjs", filter, postgres)
-    }
-
     fn run(&self, file: &str, filter: Option<&str>, postgres: Option<&Postgres>) -> Result<()> {
         let mut node = Command::new("node");
         node.current_dir(folder());
@@ -111,7 +94,7 @@ fn folder() -> PathBuf {
 }
 
 /// The programs that the tests need beside ours.
-pub(crate) struct Tools {
+struct Tools {
     chromium: PathBuf,
 }
 
@@ -120,7 +103,7 @@ impl Tools {
     ///
     /// # Errors
     /// When something is missing and cannot be installed; the error says what to do.
-    pub(crate) fn find_or_install() -> Result<Self> {
+    fn find_or_install() -> Result<Self> {
         install_missing()?;
         let mut npm = Command::new("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(folder());

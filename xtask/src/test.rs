@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use anyhow::Result;
 
 use crate::postgres::{Durability, Postgres};
-use crate::{browser, build, engines, places, steps};
+use crate::{build, engines, places, steps};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -57,12 +57,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         _ => steps.skip("tests", "because a step that they need failed"),
     }
-    match (built, &engine) {
-        (Some(()), Some(engine)) => {
-            test_pages(&mut steps, arguments.filter.as_deref(), engine, postgres.as_ref())
-        }
-        _ => steps.skip("browser", "because a step that it needs failed"),
-    }
     steps.summary()
 }
 
@@ -98,23 +92,6 @@ fn install_provider(steps: &mut steps::Steps) -> bool {
         steps::run(&mut npm)
     });
     installed.is_some()
-}
-
-/// Drives a browser through the web interface, where there is one or can be.
-fn test_pages(steps: &mut steps::Steps, filter: Option<&str>, engine: &Path, postgres: Option<&Postgres>) {
-    let tools = match browser::Tools::find_or_install() {
-        Ok(tools) => tools,
-        Err(error) => {
-            return steps.skip("browser", format!("the web interface is NOT tested in a browser: {error:#}"));
-        }
-    };
-    let suite =
-        steps.step("program", "the server that the browser looks at", || browser::Suite::new(tools, engine));
-    let Some(suite) = suite else { return };
-    steps.step("browser", "the web interface in a real browser, on SQLite", || suite.test(filter, None));
-    if postgres.is_some() {
-        steps.step("browser-pg", "the same on PostgreSQL", || suite.test(filter, postgres));
-    }
 }
 
 /// Runs cargo's tests in an environment that says nothing but what we say.

@@ -150,6 +150,8 @@ fn the_document_has_the_fields_and_only_the_schemas_that_the_command_line_needs(
             "provider_schemas",
             "relevant_attributes",
             "resource_changes",
+            // Ours, for the picture of what depends on what.
+            "resource_dependencies",
             "resource_drift",
         ]
     );
