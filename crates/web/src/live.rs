@@ -55,9 +55,10 @@ impl Watch<'_> {
     }
 }
 
-/// The frame of the parts of a page that follow `watch`; a page has one.
+/// The frame of the parts of a page that follow `watch`; a page has one. What changed since the request began, while the page
+/// was being read and written, counts as missed.
 pub(crate) fn follow(visit: &Visit, watch: Watch<'_>, parts: &Markup) -> Markup {
-    let address = format!("/app/live?{}&mark={}", watch.query(), visit.app.changes.mark());
+    let address = format!("/app/live?{}&mark={}", watch.query(), visit.moment);
     html! { div.live hx-ext="sse" sse-connect=(address) { (parts) } }
 }
 

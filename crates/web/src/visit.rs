@@ -46,6 +46,8 @@ pub(crate) struct Visit {
     form: Vec<(String, String)>,
     /// The files that come with the form, not read yet.
     files: Mutex<Option<Files>>,
+    /// Which changes had been told when the request began, before anything was read for its page.
+    pub(crate) moment: String,
     /// What forms for this visitor are marked with: the session's cookie, or, before there is one, the guest's.
     mark: Secret,
     new_guest: bool,
@@ -71,6 +73,7 @@ impl Visit {
         params: Vec<(String, String)>,
         parts: Parts,
     ) -> Result<Self> {
+        let moment = app.changes.mark();
         let address = origin::address(&app.settings.trusted_proxies, &parts.headers, &parts.extensions);
         let shown = cookies::read(&parts.headers, &cookies::session(&app)).map(Secret::from);
         let session = match &shown {
@@ -96,6 +99,7 @@ impl Visit {
             params,
             form: Vec::new(),
             files: Mutex::default(),
+            moment,
             mark,
             new_guest,
         })
