@@ -16,16 +16,19 @@ use authz::{Actor, Grants, InOrganization, OrganizationAccess, perm};
 use axum::http::Method;
 use blob::keys::DataKey;
 use db::{FromRow, Tx, args};
-use http_api::{
-    App, Cx, Data, Error, Linkage, Patch, Reply, Resource, Result, Routes, auth, include::Loaders,
-};
+use http_api::{App, Cx, Data, Error, Linkage, Reply, Resource, Result, Routes, auth, include::Loaders};
 use kernel::{
     Paged, Timestamp,
     ids::{AgentPoolId, OrganizationId, ProjectId, UserId},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
+
+mod settings;
+
+pub(crate) use settings::TWO_FACTOR_MANDATORY;
+use settings::{Attributes, Settings};
 
 /// An organization as stored.
 #[derive(Clone, Debug, FromRow)]
@@ -79,136 +82,6 @@ impl InOrganization for Organization {
     fn organization(&self) -> &OrganizationId {
         &self.id
     }
-}
-
-/// The value of `collaborator-auth-policy` that asks a second factor of every member.
-pub(crate) const TWO_FACTOR_MANDATORY: &str = "two_factor_mandatory";
-
-/// The attributes that only the API reads; stored as one JSON document.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Settings {
-    collaborator_auth_policy: String,
-    session_timeout: Option<i64>,
-    session_remember: Option<i64>,
-    cost_estimation_enabled: bool,
-    send_passing_statuses_for_untriggered_speculative_plans: bool,
-    aggregated_commit_status_enabled: bool,
-    speculative_plan_management_enabled: bool,
-    allow_force_delete_workspaces: bool,
-    assessments_enforced: bool,
-    default_execution_mode: String,
-    owners_team_saml_role_id: Option<String>,
-    stacks_enabled: bool,
-    user_tokens_enabled: bool,
-    max_ttl_enabled: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            collaborator_auth_policy: "password".to_owned(),
-            session_timeout: None,
-            session_remember: None,
-            cost_estimation_enabled: false,
-            send_passing_statuses_for_untriggered_speculative_plans: false,
-            aggregated_commit_status_enabled: true,
-            speculative_plan_management_enabled: true,
-            allow_force_delete_workspaces: false,
-            assessments_enforced: false,
-            default_execution_mode: "remote".to_owned(),
-            owners_team_saml_role_id: None,
-            stacks_enabled: false,
-            user_tokens_enabled: true,
-            max_ttl_enabled: false,
-        }
-    }
-}
-
-/// What a request may set.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Attributes {
-    name: Option<String>,
-    email: Option<String>,
-    collaborator_auth_policy: Option<String>,
-    session_timeout: Patch<i64>,
-    session_remember: Patch<i64>,
-    cost_estimation_enabled: Option<bool>,
-    send_passing_statuses_for_untriggered_speculative_plans: Option<bool>,
-    aggregated_commit_status_enabled: Option<bool>,
-    speculative_plan_management_enabled: Option<bool>,
-    allow_force_delete_workspaces: Option<bool>,
-    assessments_enforced: Option<bool>,
-    default_execution_mode: Option<String>,
-    default_agent_pool_id: Option<String>,
-    owners_team_saml_role_id: Patch<String>,
-    stacks_enabled: Option<bool>,
-    user_tokens_enabled: Option<bool>,
-    max_ttl_enabled: Option<bool>,
-}
-
-impl Attributes {
-    fn apply(self, settings: &mut Settings) {
-        fn set<T>(to: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *to = value;
-            }
-        }
-        set(&mut settings.collaborator_auth_policy, self.collaborator_auth_policy);
-        self.session_timeout.apply(&mut settings.session_timeout);
-        self.session_remember.apply(&mut settings.session_remember);
-        set(&mut settings.cost_estimation_enabled, self.cost_estimation_enabled);
-        set(
-            &mut settings.send_passing_statuses_for_untriggered_speculative_plans,
-            self.send_passing_statuses_for_untriggered_speculative_plans,
-        );
-        set(&mut settings.aggregated_commit_status_enabled, self.aggregated_commit_status_enabled);
-        set(&mut settings.speculative_plan_management_enabled, self.speculative_plan_management_enabled);
-        set(&mut settings.allow_force_delete_workspaces, self.allow_force_delete_workspaces);
-        set(&mut settings.assessments_enforced, self.assessments_enforced);
-        self.owners_team_saml_role_id.apply(&mut settings.owners_team_saml_role_id);
-        set(&mut settings.stacks_enabled, self.stacks_enabled);
-        set(&mut settings.user_tokens_enabled, self.user_tokens_enabled);
-        set(&mut settings.max_ttl_enabled, self.max_ttl_enabled);
-    }
-
-    fn check(&self) -> Vec<(String, String)> {
-        let mut wrong = Vec::new();
-        if let Some(Err(message)) = self.name.as_deref().map(check_name) {
-            wrong.push(("name".to_owned(), message));
-        }
-        if self.email.as_ref().is_some_and(|email| !email.contains('@')) {
-            wrong.push(("email".to_owned(), "Email is not a valid email address".to_owned()));
-        }
-        let policies = ["password", TWO_FACTOR_MANDATORY];
-        if self.collaborator_auth_policy.as_ref().is_some_and(|policy| !policies.contains(&policy.as_str())) {
-            let why = format!("Collaborator auth policy must be one of {}", policies.join(", "));
-            wrong.push(("collaborator-auth-policy".to_owned(), why));
-        }
-        for (name, minutes) in
-            [("session-timeout", &self.session_timeout), ("session-remember", &self.session_remember)]
-        {
-            if matches!(minutes, Patch::Value(..1)) {
-                wrong.push((name.to_owned(), "must be at least 1 (minute), or null".to_owned()));
-            }
-        }
-        wrong
-    }
-}
-
-/// Letters, digits, hyphens and underscores, 3 to 40 of them; the sentence says what is wrong.
-fn check_name(name: &str) -> Result<(), String> {
-    if name.is_empty() {
-        return Err("Name can't be blank".to_owned());
-    }
-    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-        return Err("Name can only include letters, numbers, -, and _".to_owned());
-    }
-    if name.len() < 3 || name.len() > 40 {
-        return Err("Name must have between 3 and 40 characters".to_owned());
-    }
-    Ok(())
 }
 
 /// The operations on organizations.
