@@ -9,12 +9,13 @@ use crate::{
     life::{self, Status},
 };
 use accounts::organizations;
-use authz::{Grants, Visible};
+use authz::Grants;
 use axum::http::Method;
 use db::FromRow;
 use http_api::{Cx, Reply, Resource, Result, Routes};
 use kernel::{Timestamp, ids::OrganizationId};
 use serde_json::json;
+use workspaces::conditions::Conditions;
 
 /// Days that are looked back, today included.
 const DAYS: i64 = 14;
@@ -170,21 +171,16 @@ async fn days(cx: &Cx, organization: &OrganizationId, grants: &Grants, first: i6
 /// Workspaces by the status of their current run.
 async fn workspaces(cx: Cx) -> Result<Reply> {
     let (organization, grants) = organizations::find(&cx, cx.path("organization")).await?;
-    let mut filter = Filter { conditions: vec![], values: vec![] };
-    filter.add("w.organization_id = {}", &organization.id);
-    if let Visible::Of { workspaces, projects } = grants.visible() {
-        let mut seen = Filter { conditions: vec![], values: std::mem::take(&mut filter.values) };
-        seen.any_of("w.id", workspaces.iter().map(|id| id.as_str()));
-        seen.any_of("w.project_id", projects.iter().map(|id| id.as_str()));
-        filter.conditions.push(format!("({})", seen.conditions.join(" OR ")));
-        filter.values = seen.values;
+    let mut conditions = Conditions::of("w.organization_id", &organization.id);
+    if let Some(visible) = conditions.visible(&grants) {
+        conditions.require(visible);
     }
     let sql = format!(
         "SELECT COALESCE(r.status, '') AS status, COUNT(*), COUNT(w.lock_kind) FROM workspaces w
          LEFT JOIN runs r ON r.id = w.current_run_id WHERE {} GROUP BY COALESCE(r.status, '')",
-        filter.conditions.join(" AND ")
+        conditions.text()
     );
-    let rows: Vec<(String, i64, i64)> = cx.app.db.all(db::AssertSqlSafe(sql), filter.values).await?;
+    let rows: Vec<(String, i64, i64)> = cx.app.db.all(db::AssertSqlSafe(sql), conditions.values()).await?;
     let by: serde_json::Map<String, serde_json::Value> = rows
         .iter()
         .filter(|(status, ..)| !status.is_empty())

@@ -9,7 +9,7 @@ pub mod admin_workspaces;
 pub mod agent_pools;
 pub mod auto_destroy;
 pub mod cidr_range_lists;
-mod conditions;
+pub mod conditions;
 pub mod data_retention;
 pub mod effective_access;
 pub mod lock;
