@@ -213,6 +213,11 @@ impl RunDir {
         let backend = layout::backend(&cwd, job)?;
         if backend == layout::Backend::Overridden {
             fs::write(cwd.join(layout::OVERRIDE), layout::backend_override(&up))?;
+            if job.operation.is_some() {
+                // `state mv` and its like put their backup beside where an engine without a backend has the state, wherever
+                // it is. An empty folder holds no state that `init` would want to take along.
+                fs::create_dir_all(cwd.join(layout::STATES).join(&job.workspace))?;
+            }
         }
         let files = variables::files(job, None)?;
         self.place(job, &files, state)?;

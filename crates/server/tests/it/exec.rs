@@ -50,6 +50,29 @@ async fn limited(server: &TestServer, ws: &str, name: &str, level: &str) -> Api 
 }
 
 on_both! {
+    async fn states_are_changed_where_the_configuration_names_a_cloud_as_the_command_lines_do(server) {
+        let admin = server.admin();
+        admin.organization("acme").await;
+        let ws = admin.workspace("acme", "network", json!({ "auto-apply": true })).await;
+        let main = "
+            terraform {
+              cloud {
+                organization = \"acme\"
+                workspaces { name = \"network\" }
+              }
+            }
+            resource \"terraform_data\" \"a\" {}
+        ";
+        admin.uploaded(&ws, archive(&[("main.tf", main)])).await;
+        let run = admin.run(&ws, json!({})).await;
+        admin.wait(&run, &["applied"]).await;
+        let before = serial(&admin, &ws).await;
+        done(&admin, &ws, exec("state mv terraform_data.a terraform_data.b")).await;
+        assert!(printed(&admin, &ws, "state list").await.contains("terraform_data.b"));
+        done(&admin, &ws, exec("state rm terraform_data.b")).await;
+        assert_eq!(serial(&admin, &ws).await, before + 2);
+    }
+
     async fn an_operation_is_a_run_with_the_workspaces_variables_and_state(server) {
         let admin = server.admin();
         let ws = applied(&admin).await;
